@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"3rc/plan"
+	"3rc/plan/kinds"
+	"3rc/providers/content"
+	"3rc/providers/libvirt"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// app is one run of the program.
+type app struct {
+	chdir    string
+	vars     []string // -var and -var-file, in their order
+	jsonOut  bool
+	noColor  bool
+	logLevel string
+
+	in          io.Reader
+	out, errOut io.Writer
+	log         hclog.Logger
+
+	stop        chan struct{}
+	cancel      context.CancelFunc
+	interrupted atomic.Bool
+	applying    atomic.Bool
+}
+
+// given is a flag that remembers its place among its siblings: later wins.
+type given struct {
+	into *[]string
+	name string
+}
+
+func (g given) String() string { return "" }
+func (g given) Type() string   { return "string" }
+func (g given) Set(v string) error {
+	*g.into = append(*g.into, g.name+"\x00"+v)
+	return nil
+}
+
+func (a *app) commands() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "3rc",
+		Short:         "Keeps virtual machines on libvirt hosts as HCL files describe them",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			level := hclog.LevelFromString(a.logLevel)
+			if level == hclog.NoLevel {
+				return fmt.Errorf("-log-level must be one of trace, debug, info, warn, error, off")
+			}
+			a.log = hclog.New(&hclog.LoggerOptions{Name: "3rc", Level: level, Output: a.errOut})
+			return nil
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	f := root.PersistentFlags()
+	f.StringVar(&a.chdir, "chdir", ".", "directory of the configuration")
+	f.Var(given{&a.vars, "var"}, "var", "variable, NAME=VALUE; may be repeated")
+	f.Var(given{&a.vars, "var-file"}, "var-file", "file of variables; may be repeated")
+	f.BoolVar(&a.jsonOut, "json", false, "print JSON")
+	f.BoolVar(&a.noColor, "no-color", false, "no colours")
+	f.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn, error or off")
+	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.versionCommand())
+	return root
+}
+
+// settings reads the -var and -var-file arguments.
+func (a *app) settings() ([]schema.Setting, error) {
+	var out []schema.Setting
+	for _, v := range a.vars {
+		kind, text, _ := strings.Cut(v, "\x00")
+		if kind == "var" {
+			name, value, ok := strings.Cut(text, "=")
+			if !ok {
+				return nil, fmt.Errorf("-var must be NAME=VALUE")
+			}
+			out = append(out, schema.Setting{Name: name, Value: value})
+			continue
+		}
+		b, err := os.ReadFile(text)
+		if err != nil {
+			return nil, fmt.Errorf("-var-file: %w", err)
+		}
+		out = append(out, schema.Setting{File: text, Content: b})
+	}
+	return out, nil
+}
+
+// load reads the configuration and tells what is wrong with it.
+func (a *app) load() (*schema.Config, error) {
+	given, err := a.settings()
+	if err != nil {
+		return nil, err
+	}
+	cfg, files, diags := schema.Load(os.DirFS(a.chdir), schema.Options{Env: os.Environ(), Given: given, Version: version})
+	if err := a.tell(files, diags); err != nil {
+		return nil, err
+	}
+	if cfg == nil {
+		return nil, status{code: exitError}
+	}
+	return cfg, nil
+}
+
+// tell shows diagnostics on standard error. With -json, commands that print a
+// document of their own get warnings there as well, so that standard output
+// stays one document.
+func (a *app) tell(files *schema.Files, diags hcl.Diagnostics) error {
+	width := 100
+	if f, ok := a.errOut.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
+			width = w
+		}
+	}
+	return files.Write(a.errOut, diags, uint(width), a.color(a.errOut))
+}
+
+func (a *app) color(w io.Writer) bool {
+	return !a.noColor && os.Getenv("NO_COLOR") == "" && isTerminal(w)
+}
+
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// fleet connects to the hosts of a configuration.
+func (a *app) fleet(cfg *schema.Config) *libvirt.Fleet {
+	var targets []libvirt.Target
+	for _, h := range cfg.Hosts {
+		targets = append(targets, libvirt.Target{Name: h.Name, URI: h.URI})
+	}
+	return libvirt.New(targets, a.log.Debug)
+}
+
+// look asks the hosts and inspects the images.
+func (a *app) look(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet) inventory.Snapshot {
+	dir, err := filepath.Abs(a.chdir)
+	if err != nil {
+		dir = a.chdir
+	}
+	images := make(chan map[string]inventory.Image, 1)
+	go func() { images <- content.Inspect(cfg, dir) }()
+	views := fleet.Look(ctx, lookLimit)
+	return inventory.Snapshot{Views: views, Images: <-images}
+}
+
+// build makes the plan and has it checked.
+func build(cfg *schema.Config, seen inventory.Snapshot, targets []string) (*plan.Plan, error) {
+	in := &plan.Input{Config: cfg, Seen: seen}
+	all := kinds.All()
+	p := plan.Build(in, plan.Diff(in, all), targets)
+	if found := plan.Check(p, in); len(found) > 0 {
+		return nil, fmt.Errorf("3rc made a plan that breaks its own rules, and does nothing. Please report this:\n  %s", strings.Join(found, "\n  "))
+	}
+	for _, k := range all {
+		if i, ok := k.(plan.Impacted); ok {
+			p.Impact = append(p.Impact, i.Impact(in, p)...)
+		}
+	}
+	return p, nil
+}

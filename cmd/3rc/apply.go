@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"3rc/apply"
+	"3rc/plan"
+	"3rc/providers/content"
+	"3rc/providers/libvirt"
+	"3rc/schema"
+)
+
+type applyFlags struct {
+	autoApprove bool
+	parallelism int
+	targets     []string
+	verbose     bool
+}
+
+func (a *app) applyCommand() *cobra.Command {
+	var f applyFlags
+	c := &cobra.Command{
+		Use:   "apply [PLANFILE]",
+		Short: "Make the hosts as the files say",
+		Args:  cobra.MaximumNArgs(1),
+		RunE:  func(c *cobra.Command, args []string) error { return a.apply(c.Context(), f, args) },
+	}
+	c.Flags().BoolVar(&f.autoApprove, "auto-approve", false, "do not ask")
+	c.Flags().IntVar(&f.parallelism, "parallelism", 10, "operations at once")
+	c.Flags().StringArrayVar(&f.targets, "target", nil, "only this address and what it needs; may be repeated")
+	c.Flags().BoolVar(&f.verbose, "verbose", false, "list alike changes one by one")
+	return c
+}
+
+func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
+	var saved *plan.Saved
+	if len(args) == 1 {
+		s, err := readPlan(args[0])
+		if err != nil {
+			return err
+		}
+		saved, f.targets = s, s.Targets
+	}
+	if f.parallelism < 1 {
+		return fmt.Errorf("-parallelism must be at least 1")
+	}
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	fleet := a.fleet(cfg)
+	defer fleet.Close()
+	seen := a.look(ctx, cfg, fleet)
+	p, err := build(cfg, seen, f.targets)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if saved != nil && p.Digest() != saved.Digest {
+		return a.stale(saved, p)
+	}
+	if !a.jsonOut {
+		p.Render(a.out, plan.Style{Color: a.color(a.out), Verbose: f.verbose})
+	}
+	if p.Pending() == 0 {
+		return a.finish(p, apply.Result{})
+	}
+	if saved == nil && !f.autoApprove {
+		if err := a.confirm("Do this? Only \"yes\" is taken: ", "yes"); err != nil {
+			return err
+		}
+	}
+	return a.carryOut(ctx, cfg, fleet, p, &content.Source{Config: cfg, Images: seen.Images}, f.parallelism)
+}
+
+func readPlan(name string) (*plan.Saved, error) {
+	r, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	s, err := plan.ReadSaved(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return s, nil
+}
+
+// stale refuses a saved plan and says what is different now.
+func (a *app) stale(saved *plan.Saved, now *plan.Plan) error {
+	was := map[string]string{}
+	for _, c := range saved.Plan.Changes {
+		was[c.Address+" on "+c.Host] = fmt.Sprint(c.Action, c.Dest, c.Before, c.After)
+	}
+	var differ []string
+	for _, c := range now.Document().Changes {
+		k := c.Address + " on " + c.Host
+		if was[k] != fmt.Sprint(c.Action, c.Dest, c.Before, c.After) {
+			differ = append(differ, k)
+		}
+		delete(was, k)
+	}
+	for k := range was {
+		differ = append(differ, k)
+	}
+	what := "the hosts or the files changed in a way that the plan does not show"
+	if len(differ) > 0 {
+		what = "different now: " + strings.Join(differ, ", ")
+	}
+	return fmt.Errorf("this plan is stale, and nothing was done: since it was made, the hosts, the files or the variables changed (%s). Look at a new plan", what)
+}
+
+// confirm asks on the terminal.
+func (a *app) confirm(question, want string) error {
+	if !isTerminal(a.in) && os.Getenv("RC3_INPUT") == "" {
+		return fmt.Errorf("there is no terminal to ask on: -auto-approve applies without asking")
+	}
+	fmt.Fprint(a.out, "\n"+question)
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.in).ReadString('\n')
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case text := <-answer:
+		if text == want {
+			return nil
+		}
+		return status{code: exitError, err: errors.New("not confirmed; nothing was done")}
+	case <-a.stop:
+		return status{code: exitInterrupted}
+	}
+}
+
+// carryOut runs the plan and reports.
+func (a *app) carryOut(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, p *plan.Plan, src *content.Source, parallelism int) error {
+	a.applying.Store(true)
+	pr := newProgress(a, p)
+	result := apply.Run(ctx, p, fleet.Executor(src), apply.Options{
+		Parallelism: parallelism, Now: time.Now, Stop: a.stop,
+		Guard:  notTwice(fleet),
+		Report: pr.report,
+	})
+	pr.end()
+	return a.finish(p, result)
+}
+
+// notTwice asks every other host, right before a start, whether it has the
+// guest: what was true when the plan was made may not be any more.
+func notTwice(fleet *libvirt.Fleet) apply.Guard {
+	return func(ctx context.Context, op plan.Op) error {
+		if op.Verb != plan.DomainStart {
+			return nil
+		}
+		live, unseen := fleet.Holders(ctx, op.UUID, op.Name, op.Host)
+		switch {
+		case len(live) > 0:
+			return fmt.Errorf("not started: %s runs on %s by now", op.Name, strings.Join(live, ", "))
+		case len(unseen) > 0:
+			return fmt.Errorf("not started: %s does not answer any more, and %s may run there", strings.Join(unseen, ", "), op.Name)
+		}
+		return nil
+	}
+}
+
+// outcome is what apply prints with -json.
+type outcome struct {
+	FormatVersion string        `json:"format_version"`
+	Plan          plan.Document `json:"plan"`
+	Done          int           `json:"done"`
+	Failed        []failure     `json:"failed"`
+	Skipped       []failure     `json:"skipped"`
+}
+
+type failure struct {
+	Address string `json:"address"`
+	Host    string `json:"host"`
+	Verb    string `json:"verb"`
+	Name    string `json:"name"`
+	Error   string `json:"error"`
+}
+
+func failures(es []apply.Event) []failure {
+	out := []failure{}
+	for _, e := range es {
+		out = append(out, failure{Address: e.Op.Address, Host: e.Op.Host, Verb: string(e.Op.Verb), Name: e.Op.Name, Error: e.Err.Error()})
+	}
+	return out
+}
+
+func (a *app) finish(p *plan.Plan, r apply.Result) error {
+	if a.jsonOut {
+		if err := a.printJSON(outcome{FormatVersion: plan.FormatVersion, Plan: p.Document(), Done: r.Done, Failed: failures(r.Failed), Skipped: failures(r.Skipped)}); err != nil {
+			return err
+		}
+	}
+	held := p.Summary().Hold
+	switch {
+	case !r.OK():
+		if !a.jsonOut {
+			fmt.Fprintf(a.out, "\n%d operations done, %d failed, %d not begun. What was done stays; apply again to go on.\n", r.Done, len(r.Failed), len(r.Skipped))
+		}
+		return status{code: exitError}
+	case held > 0:
+		return status{code: exitError, err: fmt.Errorf("%d changes are held (!), for the reasons that the plan gives; the rest is done", held)}
+	case !a.jsonOut && r.Done > 0:
+		fmt.Fprintf(a.out, "\nDone: %d operations.\n", r.Done)
+	}
+	return nil
+}

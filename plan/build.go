@@ -1,0 +1,292 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+
+	"3rc/schema/inventory"
+)
+
+// Plan is what is to be done, complete: whoever carries it out has nothing left
+// to decide.
+type Plan struct {
+	Cluster string
+	Changes []Change
+	Ops     []Op // in an order in which they can be done one after the other
+	Unseen  []Silent
+	Impact  []Impact // losses that guests would not survive once this is done
+}
+
+// Silent is a host that did not answer.
+type Silent struct {
+	Host   string `json:"host"`
+	Reason string `json:"reason"`
+}
+
+// Empty tells whether there is nothing to do and nothing held.
+func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
+
+// Pending counts the changes that would be carried out.
+func (p *Plan) Pending() int {
+	n := 0
+	for _, c := range p.Changes {
+		if c.Action != Hold {
+			n++
+		}
+	}
+	return n
+}
+
+// Build orders the operations of the changes. With targets, only the changes of
+// these addresses and what they need are kept.
+func Build(in *Input, changes []Change, targets []string) *Plan {
+	p := &Plan{Cluster: in.Config.Cluster.Name, Changes: target(changes, targets)}
+	for _, h := range in.Seen.Unseen() {
+		p.Unseen = append(p.Unseen, Silent{Host: h, Reason: in.View(h).Why})
+	}
+	var ops []Op
+	for _, c := range p.Changes {
+		for _, op := range c.Ops {
+			op.Address = c.Address
+			ops = append(ops, op)
+		}
+	}
+	p.Ops = order(merge(ops))
+	return p
+}
+
+// merge keeps one of several operations that are the same, as when two guests
+// need one base image.
+func merge(ops []Op) []Op {
+	var out []Op
+	at := map[string]int{}
+	for _, op := range ops {
+		if !op.Shared {
+			out = append(out, op)
+			continue
+		}
+		k := strings.Join([]string{string(op.Verb), op.Pool, op.Name}, "\x00")
+		if op.Local {
+			k += "\x00" + op.Host
+		}
+		if i, ok := at[k]; ok {
+			out[i].Provides = append(out[i].Provides, op.Provides...)
+			out[i].Requires = append(out[i].Requires, op.Requires...)
+			continue
+		}
+		at[k] = len(out)
+		out = append(out, op)
+	}
+	return out
+}
+
+// order turns what operations provide and require into an order. Among those
+// that are ready, the first stays first.
+func order(ops []Op) []Op {
+	providers := map[string][]int{}
+	for i, op := range ops {
+		for _, k := range op.Provides {
+			providers[k] = append(providers[k], i)
+		}
+	}
+	waiting := make([]int, len(ops))
+	next := make([][]int, len(ops))
+	for i, op := range ops {
+		needs := map[int]bool{}
+		for _, k := range op.Requires {
+			for _, j := range providers[k] {
+				if j != i {
+					needs[j] = true
+				}
+			}
+		}
+		waiting[i] = len(needs)
+		for j := range needs {
+			next[j] = append(next[j], i)
+		}
+	}
+	id := make([]int, len(ops))
+	var out []Op
+	ready := []int{}
+	for i := range ops {
+		if waiting[i] == 0 {
+			ready = append(ready, i)
+		}
+	}
+	for len(ready) > 0 {
+		sort.Slice(ready, func(a, b int) bool {
+			if ra, rb := ops[ready[a]].Rank, ops[ready[b]].Rank; ra != rb {
+				return ra > rb
+			}
+			return ready[a] < ready[b]
+		})
+		i := ready[0]
+		ready = ready[1:]
+		op := ops[i]
+		op.ID = len(out) + 1
+		id[i] = op.ID
+		out = append(out, op)
+		for _, j := range next[i] {
+			if waiting[j]--; waiting[j] == 0 {
+				ready = append(ready, j)
+			}
+		}
+	}
+	if len(out) != len(ops) {
+		panic("plan: operations that wait for each other")
+	}
+	for j := range next {
+		for _, i := range next[j] {
+			op := &out[id[i]-1]
+			op.Needs = append(op.Needs, id[j])
+		}
+	}
+	for i := range out {
+		sort.Ints(out[i].Needs)
+	}
+	return out
+}
+
+// target keeps what was asked for and what that needs.
+func target(changes []Change, targets []string) []Change {
+	if len(targets) == 0 {
+		return changes
+	}
+	keep := make([]bool, len(changes))
+	providers := map[string][]int{}
+	var todo []int
+	for i, c := range changes {
+		for _, op := range c.Ops {
+			for _, k := range op.Provides {
+				providers[k] = append(providers[k], i)
+			}
+		}
+		for _, t := range targets {
+			if Within(c.Address, t) {
+				keep[i] = true
+				todo = append(todo, i)
+				break
+			}
+		}
+	}
+	for len(todo) > 0 {
+		c := changes[todo[0]]
+		todo = todo[1:]
+		for _, op := range c.Ops {
+			for _, k := range op.Requires {
+				for _, j := range providers[k] {
+					if !keep[j] {
+						keep[j] = true
+						todo = append(todo, j)
+					}
+				}
+			}
+		}
+	}
+	var out []Change
+	for i, c := range changes {
+		if keep[i] {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Within tells whether an address is the wanted one or an instance of it.
+func Within(address, want string) bool {
+	return address == want || strings.HasPrefix(address, want+"[") || strings.HasPrefix(address, want+".")
+}
+
+// Digest sums up what a plan would do and what that was decided from. Two looks
+// that give the same digest would make apply do the same.
+func (p *Plan) Digest() string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	for _, v := range []any{p.Cluster, p.Changes, p.Ops, p.Unseen} {
+		if err := enc.Encode(v); err != nil {
+			panic(fmt.Sprintf("plan: cannot encode: %v", err))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Check looks at a plan by other means than Build. What it finds is our own
+// fault, and nothing of such a plan is carried out.
+func Check(p *Plan, in *Input) []string {
+	var found []string
+	say := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	starts, at := map[string]string{}, running(in)
+	stopped := map[string]bool{}
+	for i, op := range p.Ops {
+		for _, n := range op.Needs {
+			if n >= op.ID {
+				say("operation %d waits for the later operation %d", op.ID, n)
+			}
+		}
+		if op.ID != i+1 {
+			say("operation %d stands at place %d", op.ID, i+1)
+		}
+		if !in.View(op.Host).Seen {
+			say("%s %s acts on %s, which was not seen", op.Verb, op.Name, op.Host)
+		}
+		switch op.Verb {
+		case DomainShutdown, DomainDestroy:
+			stopped[op.Name+" "+op.Host] = true
+		case DomainStart:
+			if other, twice := starts[op.Name]; twice {
+				say("%s is started on %s and on %s", op.Name, other, op.Host)
+			}
+			starts[op.Name] = op.Host
+			found = append(found, checkStart(in, op, at, stopped)...)
+		case DomainMigrate:
+			if !in.View(op.Dest).Seen {
+				say("%s is migrated to %s, which was not seen", op.Name, op.Dest)
+			}
+			for _, h := range at[op.UUID] {
+				if h != op.Host {
+					say("%s would be migrated from %s while it runs on %s", op.Name, op.Host, h)
+				}
+			}
+		case SetAutostart:
+			if op.Class == inventory.Domain && op.On {
+				say("%s would start by itself when %s boots", op.Name, op.Host)
+			}
+		}
+	}
+	return found
+}
+
+// checkStart holds every start to: all hosts were seen, and none of them has it
+// running, unless an earlier operation takes that very copy down.
+func checkStart(in *Input, start Op, at map[string][]string, stopped map[string]bool) []string {
+	var found []string
+	for _, h := range in.Config.Hosts {
+		if !in.View(h.Name).Seen {
+			found = append(found, fmt.Sprintf("%s would be started on %s while %s was not seen", start.Name, start.Host, h.Name))
+		}
+	}
+	for _, h := range append(append([]string{}, at[start.Name]...), at[start.UUID]...) {
+		if !stopped[start.Name+" "+h] {
+			found = append(found, fmt.Sprintf("%s would be started on %s while it runs on %s", start.Name, start.Host, h))
+		}
+	}
+	return found
+}
+
+// running lists the hosts on which guests have a process, by name and by UUID.
+func running(in *Input) map[string][]string {
+	out := map[string][]string{}
+	for _, h := range in.Seen.Hosts() {
+		for _, f := range in.View(h).Facts {
+			if f.Class == inventory.Domain && f.State.Live() {
+				out[f.Name] = append(out[f.Name], h)
+				out[f.UUID] = append(out[f.UUID], h)
+			}
+		}
+	}
+	return out
+}

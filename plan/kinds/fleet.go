@@ -1,0 +1,185 @@
+// Package kinds knows the objects of libvirt: how each is described, compared
+// with what is wanted, made and changed. One file per kind. It is pure.
+package kinds
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	lx "libvirt.org/go/libvirtxml"
+
+	"3rc/plan"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// All kinds, in the order in which a plan lists them.
+func All() []plan.Kind { return []plan.Kind{pools{}, networks{}, guests{}} }
+
+// sighting is a guest as one host has it.
+type sighting struct {
+	host string
+	fact inventory.Fact
+	dom  *lx.Domain // inactive
+	mark *Mark      // nil: not marked
+	err  error      // its definition or mark cannot be read
+}
+
+// guest is a vm of the configuration and what was seen of it.
+type guest struct {
+	vm      *schema.VM
+	seen    []sighting // ours
+	foreign []sighting // of its name, and not ours
+}
+
+// fleet is what was seen, sorted by what it belongs to.
+type fleet struct {
+	in      *plan.Input
+	guests  []*guest
+	orphans []sighting            // ours, and no longer in the files
+	others  map[string][]sighting // by host: everything that is no guest of the configuration
+	unseen  []string
+	bases   map[string]bool // base images: true if a finished volume was made from it
+	forgets map[string]*schema.Removed
+}
+
+func newFleet(in *plan.Input) *fleet {
+	f := &fleet{in: in, others: map[string][]sighting{}, bases: map[string]bool{}, unseen: in.Seen.Unseen()}
+	byAddress, byName := map[string]*guest{}, map[string]*guest{}
+	for _, vm := range in.Config.VMs {
+		g := &guest{vm: vm}
+		f.guests = append(f.guests, g)
+		byAddress[vm.Address], byName[vm.Name] = g, g
+	}
+	for _, host := range in.Seen.Hosts() {
+		for _, fact := range in.View(host).Facts {
+			if fact.Class == inventory.Domain {
+				f.sort(look(host, fact), byAddress, byName)
+			}
+		}
+	}
+	return f
+}
+
+func look(host string, fact inventory.Fact) sighting {
+	s := sighting{host: host, fact: fact, dom: &lx.Domain{}}
+	if err := s.dom.Unmarshal(fact.XML); err != nil {
+		s.err = fmt.Errorf("its definition cannot be read: %w", err)
+		return s
+	}
+	if s.dom.Metadata != nil {
+		s.mark, s.err = readMark(s.dom.Metadata.XML)
+	}
+	return s
+}
+
+func (f *fleet) sort(s sighting, byAddress, byName map[string]*guest) {
+	ours := s.mark != nil && s.mark.Cluster == f.in.Config.Cluster.Name
+	if ours {
+		for _, v := range s.mark.Volumes {
+			if v.Base != "" {
+				key := v.Pool + "/" + v.Base
+				f.bases[key] = f.bases[key] || v.Done
+			}
+		}
+		if g := byAddress[f.moved(s.mark.Address)]; g != nil {
+			g.seen = append(g.seen, s)
+			return
+		}
+		f.orphans = append(f.orphans, s)
+		f.others[s.host] = append(f.others[s.host], s)
+		return
+	}
+	if g := byName[s.fact.Name]; g != nil {
+		g.foreign = append(g.foreign, s)
+	}
+	f.others[s.host] = append(f.others[s.host], s)
+}
+
+// moved follows the moved blocks.
+func (f *fleet) moved(address string) string {
+	for range f.in.Config.Moved { // each block is followed once, so that a circle ends
+		next := address
+		for _, m := range f.in.Config.Moved {
+			if plan.Within(address, m.From) {
+				next = m.To + strings.TrimPrefix(address, m.From)
+				break
+			}
+		}
+		if next == address {
+			break
+		}
+		address = next
+	}
+	return address
+}
+
+func (f *fleet) removed(address string) *schema.Removed {
+	for _, r := range f.in.Config.Removed {
+		if plan.Within(address, r.From) {
+			return r
+		}
+	}
+	return nil
+}
+
+// live are the sightings with a process.
+func live(ss []sighting) []sighting {
+	var out []sighting
+	for _, s := range ss {
+		if s.fact.State.Live() {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// truest orders sightings of guests that are off: the newest definition first.
+func truest(ss []sighting) []sighting {
+	out := append([]sighting(nil), ss...)
+	sort.SliceStable(out, func(i, j int) bool {
+		a, b := out[i], out[j]
+		if a.fact.State.Live() != b.fact.State.Live() {
+			return a.fact.State.Live()
+		}
+		if a.mark.Generation != b.mark.Generation {
+			return a.mark.Generation > b.mark.Generation
+		}
+		return a.host < b.host
+	})
+	return out
+}
+
+func hosts(ss []sighting) string {
+	var names []string
+	for _, s := range ss {
+		names = append(names, s.host)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Keys that tie operations together.
+func keyPool(host, pool string) string   { return "pool " + host + " " + pool }
+func keyNet(host, net string) string     { return "network " + host + " " + net }
+func keyVolume(pool, name string) string { return "volume " + pool + " " + name }
+func keyGuest(address, stage string) string {
+	return "guest " + address + " " + stage
+}
+
+const (
+	stageDefined = "defined" // its marked definition exists
+	stageReady   = "ready"   // its volumes are complete
+	stageSettled = "settled" // changes in place are done
+	stageStarted = "started"
+	stageGone    = "gone"
+)
+
+// marshal renders a libvirt document of ours.
+func marshal(d interface{ Marshal() (string, error) }) string {
+	s, err := d.Marshal()
+	if err != nil {
+		panic("kinds: cannot encode: " + err.Error())
+	}
+	return s
+}

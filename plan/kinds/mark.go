@@ -1,0 +1,159 @@
+package kinds
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Namespace and prefix of our element in the metadata of guests and networks.
+// A prefix cannot begin with a digit (XML Names 1.0), hence rc3.
+const (
+	namespace = "urn:3rc:1"
+	prefix    = "rc3"
+)
+
+// Mark is what 3rc writes into the metadata of what it makes. It is the identity
+// of the object: there is no state file.
+type Mark struct {
+	XMLName        xml.Name     `xml:"rc3:object"`
+	Space          string       `xml:"xmlns:rc3,attr"`
+	Cluster        string       `xml:"cluster,attr"`
+	Address        string       `xml:"address,attr"`
+	Digest         string       `xml:"digest,attr,omitempty"` // of the specification as last applied
+	Generation     int          `xml:"generation,attr,omitempty"`
+	PreventDestroy bool         `xml:"prevent_destroy,attr,omitempty"`
+	Volumes        []MarkVolume `xml:"volume"`
+}
+
+// MarkVolume is a volume that was made for the guest.
+type MarkVolume struct {
+	Pool   string `xml:"pool,attr"`
+	Name   string `xml:"name,attr"`
+	Disk   string `xml:"disk,attr"`
+	Gen    int    `xml:"gen,attr"`
+	Done   bool   `xml:"done,attr"`             // complete; before that it holds nothing of worth
+	Delete bool   `xml:"delete,attr,omitempty"` // on_delete = "delete" as last applied
+	Aside  bool   `xml:"aside,attr,omitempty"`  // no longer a disk of the guest, and kept
+	Base   string `xml:"base,attr,omitempty"`   // the base image that it began as
+	Digest string `xml:"digest,attr,omitempty"` // of a seed's contents, without its secrets
+}
+
+// ours reads our mark out of a metadata element's contents.
+func readMark(metadata string) (*Mark, error) {
+	start, end, err := findMark(metadata)
+	if err != nil || start < 0 {
+		return nil, err
+	}
+	// Unmarshalling wants the name without the prefix.
+	var m struct {
+		XMLName        xml.Name     `xml:"object"`
+		Cluster        string       `xml:"cluster,attr"`
+		Address        string       `xml:"address,attr"`
+		Digest         string       `xml:"digest,attr"`
+		Generation     int          `xml:"generation,attr"`
+		PreventDestroy bool         `xml:"prevent_destroy,attr"`
+		Volumes        []MarkVolume `xml:"volume"`
+	}
+	if err := xml.Unmarshal([]byte(metadata[start:end]), &m); err != nil {
+		return nil, fmt.Errorf("its mark of 3rc cannot be read: %w", err)
+	}
+	return &Mark{Cluster: m.Cluster, Address: m.Address, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.Volumes}, nil
+}
+
+// findMark gives the place of our element, or -1.
+func findMark(metadata string) (start, end int, err error) {
+	if !strings.Contains(metadata, namespace) {
+		return -1, -1, nil
+	}
+	dec := xml.NewDecoder(strings.NewReader(metadata))
+	depth := 0
+	for {
+		at := int(dec.InputOffset())
+		tok, err := dec.Token()
+		if tok == nil {
+			return -1, -1, nil
+		}
+		if err != nil {
+			return -1, -1, fmt.Errorf("its metadata cannot be read: %w", err)
+		}
+		switch t := tok.(type) {
+		case xml.StartElement:
+			if depth == 0 && t.Name.Space == namespace && t.Name.Local == "object" {
+				if err := dec.Skip(); err != nil {
+					return -1, -1, fmt.Errorf("its mark of 3rc cannot be read: %w", err)
+				}
+				return at, int(dec.InputOffset()), nil
+			}
+			depth++
+		case xml.EndElement:
+			depth--
+		}
+	}
+}
+
+// with puts the mark into a metadata element's contents, in place of an older
+// one, and leaves what others wrote there as it is.
+func (m Mark) with(metadata string) string {
+	start, end, err := findMark(metadata)
+	rest := metadata
+	if err == nil && start >= 0 {
+		rest = metadata[:start] + metadata[end:]
+	}
+	return strings.TrimSpace(rest) + m.String()
+}
+
+// String is the element.
+func (m Mark) String() string {
+	m.Space = namespace
+	sort.Slice(m.Volumes, func(i, j int) bool {
+		a, b := m.Volumes[i], m.Volumes[j]
+		if a.Disk != b.Disk {
+			return a.Disk < b.Disk
+		}
+		return a.Gen < b.Gen
+	})
+	var b bytes.Buffer
+	if err := xml.NewEncoder(&b).Encode(m); err != nil {
+		panic("kinds: cannot encode a mark: " + err.Error())
+	}
+	return b.String()
+}
+
+// volume gives the volume that is the disk now.
+func (m *Mark) volume(disk string) *MarkVolume {
+	if m == nil {
+		return nil
+	}
+	for i := range m.Volumes {
+		if m.Volumes[i].Disk == disk && !m.Volumes[i].Aside {
+			return &m.Volumes[i]
+		}
+	}
+	return nil
+}
+
+// nextGen is the generation of a new volume of the disk.
+func (m *Mark) nextGen(disk string) int {
+	gen := 1
+	if m != nil {
+		for _, v := range m.Volumes {
+			if v.Disk == disk && v.Gen >= gen {
+				gen = v.Gen + 1
+			}
+		}
+	}
+	return gen
+}
+
+// copyOf gives a mark that can be changed.
+func (m *Mark) copy() Mark {
+	if m == nil {
+		return Mark{}
+	}
+	c := *m
+	c.Volumes = append([]MarkVolume(nil), m.Volumes...)
+	return c
+}

@@ -1,0 +1,262 @@
+package kinds
+
+import (
+	"fmt"
+	"net"
+	"sort"
+
+	lx "libvirt.org/go/libvirtxml"
+
+	"3rc/plan"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// networks compares libvirt networks, on every host that answers.
+type networks struct{}
+
+func (networks) Diff(in *plan.Input) []plan.Change {
+	var out []plan.Change
+	wanted := map[string]bool{}
+	for _, n := range in.Config.Networks {
+		wanted[n.Name] = true
+		for _, h := range in.Config.Hosts {
+			if v := in.View(h.Name); v.Seen {
+				out = append(out, networkOn(in, n, h.Name, v)...)
+			}
+		}
+	}
+	return append(out, goneNetworks(in, wanted)...)
+}
+
+func networkOn(in *plan.Input, n *schema.Network, host string, v inventory.View) []plan.Change {
+	c := plan.Change{Address: n.Ident.Address, Kind: "network", Name: n.Name, Host: host}
+	fact, found := v.Find(inventory.Network, n.Name)
+	if n.Existing {
+		if found && fact.State == inventory.StateActive {
+			return nil
+		}
+		c.Action, c.Reason = plan.Hold, plan.Missing
+		c.Note = fmt.Sprintf("%s has no active network %q, and existing = true says that 3rc does not make it: define and start it there, or remove existing", host, n.Name)
+		return []plan.Change{c}
+	}
+	want := networkXML(in.Config, n, host)
+	op := func(verb plan.Verb, requires ...string) plan.Op {
+		return plan.Op{Host: host, Verb: verb, Class: inventory.Network, Name: n.Name, UUID: want.UUID, Requires: requires}
+	}
+	key := keyNet(host, n.Name)
+	define := op(plan.NetworkDefine)
+	define.Provides = []string{key, key + " defined"}
+	start := op(plan.NetworkStart, key+" defined", key+" stopped")
+	start.Provides = []string{key}
+	auto := op(plan.SetAutostart, key+" defined")
+	auto.On = true
+	if !found {
+		define.XML = marshal(want)
+		c.Action, c.Reason = plan.Create, plan.New
+		c.Ops = []plan.Op{define, start, auto}
+		for _, f := range networkFields(&lx.Network{}, want) {
+			c.Fields = append(c.Fields, f)
+		}
+		return []plan.Change{c}
+	}
+	var seen lx.Network
+	var mark *Mark
+	err := seen.Unmarshal(fact.XML)
+	if err == nil && seen.Metadata != nil {
+		mark, err = readMark(seen.Metadata.XML)
+	}
+	switch {
+	case err != nil:
+		c.Action, c.Reason, c.Note = plan.Hold, plan.Upset, err.Error()
+		return []plan.Change{c}
+	case mark == nil || mark.Cluster != in.Config.Cluster.Name:
+		c.Action, c.Reason = plan.Hold, plan.Foreign
+		c.Note = fmt.Sprintf("%s has a network %q that 3rc did not make: set existing = true to use it as it is, or name = to give ours another name", host, n.Name)
+		return []plan.Change{c}
+	}
+	return networkDrift(in, n, v, fact, &seen, want, c, define, start, auto, op(plan.NetworkStop, key+" defined"))
+}
+
+// networkDrift puts a network of ours right. A running network takes a new
+// definition only when it is started again, which would cut off the guests of
+// one that libvirt makes itself.
+func networkDrift(in *plan.Input, n *schema.Network, v inventory.View, fact inventory.Fact, seen, want *lx.Network, c plan.Change, define, start, auto, stop plan.Op) []plan.Change {
+	c.Action, c.Reason, c.When = plan.Update, plan.Drift, plan.Live
+	c.Fields = networkFields(seen, want)
+	active := fact.State == inventory.StateActive
+	if len(c.Fields) > 0 {
+		if n.Mode != "bridge" && active {
+			if user := networkUser(v, n.Name); user != "" {
+				c.Action, c.Reason = plan.Hold, plan.InUse
+				c.Note = fmt.Sprintf("changing it would cut off %s, which runs on %s: stop or move the guests there first", user, c.Host)
+				return []plan.Change{c}
+			}
+		}
+		want.UUID = seen.UUID
+		define.XML = marshal(want)
+		c.Ops = append(c.Ops, define)
+		if active {
+			stop.Provides = []string{keyNet(c.Host, n.Name) + " stopped"}
+			c.Ops = append(c.Ops, stop, start)
+		}
+	}
+	if !active {
+		c.Fields = append(c.Fields, plan.Field{Path: "state", Before: string(fact.State), After: "active", When: plan.Live})
+		c.Ops = append(c.Ops, start)
+	}
+	if !fact.Autostart {
+		c.Fields = append(c.Fields, plan.Field{Path: "autostart", Before: "false", After: "true", When: plan.Live})
+		c.Ops = append(c.Ops, auto)
+	}
+	if len(c.Ops) == 0 {
+		return nil
+	}
+	return []plan.Change{c}
+}
+
+func networkUser(v inventory.View, network string) string {
+	for _, f := range v.Of(inventory.Domain) {
+		if !f.State.Live() {
+			continue
+		}
+		s := look(v.Host, f)
+		if s.dom.Devices == nil {
+			continue
+		}
+		for _, i := range s.dom.Devices.Interfaces {
+			if i.Source != nil && i.Source.Network != nil && i.Source.Network.Network == network {
+				return f.Name
+			}
+		}
+	}
+	return ""
+}
+
+// networkFields compares what the language says of a network, and nothing else.
+func networkFields(seen, want *lx.Network) []plan.Field {
+	var out []plan.Field
+	add := func(path, before, after string) {
+		if before != after {
+			out = append(out, plan.Field{Path: path, Before: before, After: after, When: plan.Live})
+		}
+	}
+	add("mode", forwardMode(seen), forwardMode(want))
+	if want.Bridge != nil && want.Bridge.Name != "" {
+		was := ""
+		if seen.Bridge != nil {
+			was = seen.Bridge.Name
+		}
+		add("bridge", was, want.Bridge.Name)
+	}
+	add("address", ipText(seen), ipText(want))
+	add("dhcp", dhcpText(seen), dhcpText(want))
+	return out
+}
+
+func forwardMode(n *lx.Network) string {
+	if n.Forward == nil {
+		return "isolated"
+	}
+	return n.Forward.Mode
+}
+
+func ipText(n *lx.Network) string {
+	if len(n.IPs) == 0 {
+		return ""
+	}
+	ip := n.IPs[0]
+	if ip.Netmask != "" {
+		ones, _ := net.IPMask(net.ParseIP(ip.Netmask).To4()).Size()
+		return fmt.Sprintf("%s/%d", ip.Address, ones)
+	}
+	return fmt.Sprintf("%s/%d", ip.Address, ip.Prefix)
+}
+
+func dhcpText(n *lx.Network) string {
+	if len(n.IPs) == 0 || n.IPs[0].DHCP == nil {
+		return ""
+	}
+	s := ""
+	for _, r := range n.IPs[0].DHCP.Ranges {
+		s += r.Start + "-" + r.End + " "
+	}
+	hosts := append([]lx.NetworkDHCPHost(nil), n.IPs[0].DHCP.Hosts...)
+	sort.Slice(hosts, func(i, j int) bool { return hosts[i].MAC < hosts[j].MAC })
+	for _, h := range hosts {
+		s += h.MAC + "=" + h.IP + " "
+	}
+	return s
+}
+
+// networkXML is the network as the configuration describes it, on one host.
+func networkXML(cfg *schema.Config, n *schema.Network, host string) *lx.Network {
+	mark := Mark{Cluster: cfg.Cluster.Name, Address: n.Ident.Address}
+	x := &lx.Network{Name: n.Name, UUID: cfg.UUID(n.Ident.Address), Metadata: &lx.NetworkMetadata{XML: mark.String()}}
+	bridge := n.Bridge
+	if b, ok := n.Bridges[host]; ok {
+		bridge = b
+	}
+	if bridge != "" {
+		x.Bridge = &lx.NetworkBridge{Name: bridge}
+	}
+	if n.Mode != "isolated" {
+		x.Forward = &lx.NetworkForward{Mode: n.Mode}
+	}
+	if n.Mode == "bridge" || n.Address == "" {
+		return x
+	}
+	ip, prefix, err := net.ParseCIDR(n.Address)
+	if err != nil {
+		panic("kinds: address that Load did not check: " + n.Address)
+	}
+	ones, _ := prefix.Mask.Size()
+	entry := lx.NetworkIP{Address: ip.String(), Prefix: uint(ones)}
+	if ip.To4() == nil {
+		entry.Family = "ipv6"
+	}
+	if d := n.DHCP; d != nil {
+		entry.DHCP = &lx.NetworkDHCP{Ranges: []lx.NetworkDHCPRange{{Start: d.Start, End: d.End}}}
+		for mac, lease := range d.Leases {
+			entry.DHCP.Hosts = append(entry.DHCP.Hosts, lx.NetworkDHCPHost{MAC: mac, IP: lease})
+		}
+		sort.Slice(entry.DHCP.Hosts, func(i, j int) bool { return entry.DHCP.Hosts[i].MAC < entry.DHCP.Hosts[j].MAC })
+	}
+	x.IPs = []lx.NetworkIP{entry}
+	return x
+}
+
+// goneNetworks takes away marked networks that the files no longer name.
+func goneNetworks(in *plan.Input, wanted map[string]bool) []plan.Change {
+	var out []plan.Change
+	for _, host := range in.Seen.Hosts() {
+		v := in.View(host)
+		for _, f := range v.Of(inventory.Network) {
+			if wanted[f.Name] {
+				continue
+			}
+			var seen lx.Network
+			if seen.Unmarshal(f.XML) != nil || seen.Metadata == nil {
+				continue
+			}
+			mark, err := readMark(seen.Metadata.XML)
+			if err != nil || mark == nil || mark.Cluster != in.Config.Cluster.Name {
+				continue
+			}
+			c := plan.Change{Address: mark.Address, Kind: "network", Name: f.Name, Host: host, Action: plan.Destroy, Reason: plan.Gone}
+			if user := networkUser(v, f.Name); user != "" {
+				c.Action, c.Reason = plan.Hold, plan.InUse
+				c.Note = fmt.Sprintf("the files no longer name it, and %s, which runs on %s, is connected to it", user, host)
+				out = append(out, c)
+				continue
+			}
+			key := keyNet(host, f.Name) + " down"
+			c.Ops = []plan.Op{
+				{Host: host, Verb: plan.NetworkStop, Class: inventory.Network, Name: f.Name, UUID: f.UUID, Provides: []string{key}},
+				{Host: host, Verb: plan.NetworkUndefine, Class: inventory.Network, Name: f.Name, UUID: f.UUID, Requires: []string{key}},
+			}
+			out = append(out, c)
+		}
+	}
+	return out
+}

@@ -1,0 +1,272 @@
+package kinds
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"3rc/plan"
+	"3rc/plan/place"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// placement is where guests go: a new one to its first host, another one away
+// from a host that it may not stay on.
+type placement struct {
+	moves    map[string]place.Move // by guest's name
+	unplaced map[string]place.Unplaced
+}
+
+func (f *fleet) place(gs []*guest) placement {
+	moves, unplaced := place.Place(f.Problem(gs))
+	p := placement{moves: map[string]place.Move{}, unplaced: map[string]place.Unplaced{}}
+	for _, m := range moves {
+		p.moves[m.Guest] = m
+	}
+	for _, u := range unplaced {
+		p.unplaced[u.Guest] = u
+	}
+	return p
+}
+
+// Problem puts the fleet into the terms of placement.
+func (f *fleet) Problem(gs []*guest) place.Fleet {
+	var out place.Fleet
+	wanted := map[string]bool{}
+	for _, g := range gs {
+		wanted[g.vm.Name] = true
+	}
+	for _, h := range f.in.Config.Hosts {
+		out.Hosts = append(out.Hosts, f.placeHost(h, wanted))
+	}
+	barred := barring{f: f, cache: map[string]map[string]string{}}
+	for _, g := range gs {
+		out.Guests = append(out.Guests, f.placeGuest(g, &barred))
+	}
+	for _, g := range f.in.Config.Groups {
+		pg := place.Group{Name: g.Name, Spread: g.Spread, Together: g.Together, Strict: g.Strict}
+		for _, m := range g.Members {
+			if wanted[m.Name] {
+				pg.Members = append(pg.Members, m.Name)
+			}
+		}
+		out.Groups = append(out.Groups, pg)
+	}
+	return out
+}
+
+func (f *fleet) placeHost(h *schema.Host, wanted map[string]bool) place.Host {
+	v := f.in.View(h.Name)
+	cpus, memory := v.Capacity.CPUs, v.Capacity.Memory
+	if c := h.Capacity; c != nil {
+		if c.CPUs > 0 {
+			cpus = c.CPUs
+		}
+		if c.Memory > 0 {
+			memory = uint64(c.Memory)
+		}
+	}
+	if r := h.Reserve; r != nil {
+		cpus = max(0, cpus-r.CPUs)
+		memory -= min(memory, uint64(r.Memory))
+	}
+	over := 1.0
+	if h.Overcommit != nil {
+		over = h.Overcommit.CPUs
+	}
+	out := place.Host{Name: h.Name, Labels: h.Labels, Memory: memory, CPUs: int(float64(cpus) * over)}
+	switch {
+	case h.Maintenance:
+		out.Closed = "is in maintenance"
+	case !v.Seen:
+		out.Closed = "did not answer"
+	}
+	for _, s := range f.others[h.Name] {
+		if s.fact.State.Live() && !wanted[s.fact.Name] {
+			out.Used.Memory += memoryOf(s)
+			out.Used.CPUs += vcpusOf(s)
+		}
+	}
+	return out
+}
+
+func memoryOf(s sighting) uint64 {
+	if s.dom.CurrentMemory != nil {
+		return kib(s.dom.CurrentMemory.Value, s.dom.CurrentMemory.Unit) * 1024
+	}
+	if s.dom.Memory != nil {
+		return kib(s.dom.Memory.Value, s.dom.Memory.Unit) * 1024
+	}
+	return 0
+}
+
+func vcpusOf(s sighting) int {
+	if s.dom.VCPU == nil {
+		return 1
+	}
+	if s.dom.VCPU.Current > 0 {
+		return int(s.dom.VCPU.Current)
+	}
+	return int(s.dom.VCPU.Value)
+}
+
+func (f *fleet) placeGuest(g *guest, b *barring) place.Guest {
+	vm := g.vm
+	out := place.Guest{
+		Name: vm.Name, Memory: uint64(vm.Memory), VCPUs: vm.VCPUs, Priority: vm.Priority, Preempt: vm.Preempt,
+		Off: vm.State == "stopped",
+	}
+	if p := vm.Place; p != nil {
+		out.Prefer, out.Allow, out.Require = schema.Names(p.Prefer), schema.Names(p.Allow), p.Require
+	}
+	out.Barred = b.of(g)
+	if len(g.seen) > 0 {
+		out.Host = g.seen[0].host
+		out.Movable = vm.State != "ignored"
+		if vm.State == "ignored" {
+			out.Off = !g.seen[0].fact.State.Live()
+		}
+	}
+	return out
+}
+
+// barring finds the hosts that cannot take a guest because something that it
+// needs is not there. Guests that need the same share the answer.
+type barring struct {
+	f     *fleet
+	cache map[string]map[string]string
+}
+
+func (b *barring) of(g *guest) map[string]string {
+	var needs []string
+	for _, d := range g.vm.Disks {
+		needs = append(needs, "p "+d.Pool.Name)
+	}
+	for _, n := range g.vm.NICs {
+		needs = append(needs, "n "+n.Network.Name)
+	}
+	sort.Strings(needs)
+	bound := b.bound(g)
+	key := strings.Join(needs, "\x00") + "\x01" + bound
+	if m, ok := b.cache[key]; ok {
+		return m
+	}
+	m := map[string]string{}
+	for _, h := range b.f.in.Config.Hosts {
+		if why := b.why(h.Name, needs, bound); why != "" {
+			m[h.Name] = why
+		}
+	}
+	b.cache[key] = m
+	return m
+}
+
+// bound is the host that a guest cannot leave, because a disk of it is there
+// alone.
+func (b *barring) bound(g *guest) string {
+	if len(g.seen) == 0 || b.f.allShared(g.vm) {
+		return ""
+	}
+	return g.seen[0].host
+}
+
+func (b *barring) why(host string, needs []string, bound string) string {
+	if bound != "" && bound != host {
+		return fmt.Sprintf("a disk of it is local to %s", bound)
+	}
+	v := b.f.in.View(host)
+	for _, need := range needs {
+		kind, name, _ := strings.Cut(need, " ")
+		if kind == "p" {
+			if why := poolMissing(b.f.in, b.f.in.Config.Pool(name), host, v); why != "" {
+				return why
+			}
+			continue
+		}
+		n := b.f.in.Config.Network(name)
+		if fact, ok := v.Find(inventory.Network, name); n.Existing && v.Seen && (!ok || fact.State != inventory.StateActive) {
+			return "has no active network " + name
+		}
+	}
+	return ""
+}
+
+func poolMissing(in *plan.Input, p *schema.Pool, host string, v inventory.View) string {
+	permitted := false
+	for _, h := range in.Config.PoolHosts(p) {
+		permitted = permitted || h == host
+	}
+	if !permitted {
+		return "does not have pool " + p.Name
+	}
+	fact, ok := v.Find(inventory.Pool, p.Name)
+	if p.Existing && v.Seen && (!ok || fact.State != inventory.StateActive) {
+		return "has no active pool " + p.Name
+	}
+	if !p.Existing && ok && fact.UUID != in.Config.UUID(p.Address) {
+		return "has another pool called " + p.Name
+	}
+	return ""
+}
+
+// Impact finds the losses, of as many hosts as the cluster tolerates (at least
+// one), that would leave guests without a place once the plan is carried out.
+func (guests) Impact(in *plan.Input, p *plan.Plan) []plan.Impact {
+	f := newFleet(in)
+	after := map[string]string{} // where plan puts guests, by address
+	gone := map[string]bool{}
+	for _, c := range p.Changes {
+		switch {
+		case c.Kind != "vm":
+		case c.Action == plan.Create:
+			after[c.Address] = c.Host
+		case c.Action == plan.Migrate:
+			after[c.Address] = c.Dest
+		case c.Action == plan.Destroy:
+			gone[c.Address] = true
+		}
+	}
+	var running []*guest
+	for _, g := range f.guests {
+		if len(g.seen) > 0 || after[g.vm.Address] != "" {
+			if len(g.seen) > 0 && g.seen[0].err == nil {
+				g.seen = truest(g.seen)
+			}
+			running = append(running, g)
+		}
+	}
+	for host, ss := range f.others {
+		var stay []sighting
+		for _, s := range ss {
+			if s.mark == nil || !gone[s.mark.Address] {
+				stay = append(stay, s)
+			}
+		}
+		f.others[host] = stay
+	}
+	problem := f.Problem(running)
+	for i := range problem.Guests {
+		if h := after[running[i].vm.Address]; h != "" {
+			problem.Guests[i].Host = h
+		}
+	}
+	var out []plan.Impact
+	for loss := range place.EachLoss(problem, max(1, in.Config.Cluster.Tolerate)) {
+		if len(loss.Unplaced) == 0 {
+			continue
+		}
+		im := plan.Impact{Hosts: loss.Hosts}
+		for _, u := range loss.Unplaced {
+			im.Guests = append(im.Guests, plan.ImpactGuest{Name: u.Guest, Why: u.Why()})
+		}
+		if out = append(out, im); len(out) == maxImpacts {
+			break
+		}
+	}
+	return out
+}
+
+// maxImpacts bounds the list of losses: of a fleet that is too full every loss
+// is one.
+const maxImpacts = 1000

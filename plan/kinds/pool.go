@@ -1,0 +1,156 @@
+package kinds
+
+import (
+	"fmt"
+
+	lx "libvirt.org/go/libvirtxml"
+
+	"3rc/plan"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// pools compares storage pools. libvirt keeps no metadata on a pool, so that one
+// of ours is known by its UUID, which is derived from its address.
+type pools struct{}
+
+func (pools) Diff(in *plan.Input) []plan.Change {
+	var out []plan.Change
+	wanted := map[string]bool{}
+	for _, p := range in.Config.Pools {
+		for _, host := range in.Config.PoolHosts(p) {
+			wanted[host+" "+in.Config.UUID(p.Address)] = true
+			if v := in.View(host); v.Seen {
+				out = append(out, poolOn(in, p, host, v)...)
+			}
+		}
+	}
+	return append(out, gonePools(in, wanted)...)
+}
+
+func poolOn(in *plan.Input, p *schema.Pool, host string, v inventory.View) []plan.Change {
+	c := plan.Change{Address: p.Address, Kind: "pool", Name: p.Name, Host: host}
+	fact, found := v.Find(inventory.Pool, p.Name)
+	uuid := in.Config.UUID(p.Address)
+	if p.Existing {
+		switch {
+		case !found:
+			c.Action, c.Reason = plan.Hold, plan.Missing
+			c.Note = fmt.Sprintf("%s has no pool %q, and existing = true says that 3rc does not make it: define it there, or remove existing", host, p.Name)
+			return []plan.Change{c}
+		case fact.State != inventory.StateActive:
+			c.Action, c.Reason = plan.Hold, plan.Missing
+			c.Note = fmt.Sprintf("pool %q is not active on %s, and existing = true says that 3rc does not start it: run virsh pool-start %s there", p.Name, host, p.Name)
+			return []plan.Change{c}
+		}
+		return nil
+	}
+	if p.Type != "dir" {
+		return nil // Load warned
+	}
+	op := func(verb plan.Verb, requires ...string) plan.Op {
+		return plan.Op{Host: host, Verb: verb, Class: inventory.Pool, Name: p.Name, UUID: uuid, Requires: requires}
+	}
+	defined, running := keyPool(host, p.Name)+" defined", keyPool(host, p.Name)
+	define := op(plan.PoolDefine)
+	define.XML = poolXML(p, uuid)
+	define.Provides = []string{defined, running}
+	build := op(plan.PoolBuild, defined)
+	build.Provides = []string{running, defined + " built"}
+	start := op(plan.PoolStart, defined, defined+" built")
+	start.Provides = []string{running}
+	auto := op(plan.SetAutostart, defined)
+	auto.On = true
+	if !found {
+		c.Action, c.Reason = plan.Create, plan.New
+		c.Ops = []plan.Op{define, build, start, auto}
+		c.Fields = []plan.Field{{Path: "type", After: p.Type}, {Path: "target", After: p.Target}}
+		return []plan.Change{c}
+	}
+	if fact.UUID != uuid {
+		c.Action, c.Reason = plan.Hold, plan.Foreign
+		c.Note = fmt.Sprintf("%s has a pool %q that 3rc did not make: set existing = true to use it as it is, or name = to give ours another name", host, p.Name)
+		return []plan.Change{c}
+	}
+	return poolDrift(p, fact, c, define, start, auto)
+}
+
+// poolDrift puts a pool of ours right.
+func poolDrift(p *schema.Pool, fact inventory.Fact, c plan.Change, define, start, auto plan.Op) []plan.Change {
+	var seen lx.StoragePool
+	if err := seen.Unmarshal(fact.XML); err != nil {
+		c.Action, c.Reason, c.Note = plan.Hold, plan.Upset, "its definition cannot be read: "+err.Error()
+		return []plan.Change{c}
+	}
+	c.Action, c.Reason = plan.Update, plan.Drift
+	if seen.Target == nil || seen.Target.Path != p.Target {
+		was := ""
+		if seen.Target != nil {
+			was = seen.Target.Path
+		}
+		c.Action, c.Reason = plan.Hold, plan.Refused
+		c.Fields = []plan.Field{{Path: "target", Before: was, After: p.Target}}
+		c.Note = "the volumes of a pool do not move with it: give the new place a pool of its own, and move the guests to it"
+		return []plan.Change{c}
+	}
+	if fact.State != inventory.StateActive {
+		c.Fields = append(c.Fields, plan.Field{Path: "state", Before: string(fact.State), After: "active", When: plan.Live})
+		c.Ops = append(c.Ops, start)
+	}
+	if !fact.Persistent {
+		c.Fields = append(c.Fields, plan.Field{Path: "persistent", Before: "false", After: "true", When: plan.Live})
+		c.Ops = append(c.Ops, define)
+	}
+	if !fact.Autostart {
+		c.Fields = append(c.Fields, plan.Field{Path: "autostart", Before: "false", After: "true", When: plan.Live})
+		c.Ops = append(c.Ops, auto)
+	}
+	if len(c.Ops) == 0 {
+		return nil
+	}
+	c.When = plan.Live
+	return []plan.Change{c}
+}
+
+func poolXML(p *schema.Pool, uuid string) string {
+	return marshal(&lx.StoragePool{Type: p.Type, Name: p.Name, UUID: uuid, Target: &lx.StoragePoolTarget{Path: p.Target}})
+}
+
+// gonePools undefines pools of ours that the files no longer name. Their
+// directories and volumes stay.
+func gonePools(in *plan.Input, wanted map[string]bool) []plan.Change {
+	var out []plan.Change
+	known := map[string]string{}
+	for _, f := range in.Seen.Hosts() {
+		for _, d := range in.View(f).Of(inventory.Domain) {
+			s := look(f, d)
+			if s.mark == nil || s.mark.Cluster != in.Config.Cluster.Name {
+				continue
+			}
+			for _, v := range s.mark.Volumes {
+				known[v.Pool] = d.Name
+			}
+		}
+	}
+	for _, host := range in.Seen.Hosts() {
+		for _, f := range in.View(host).Of(inventory.Pool) {
+			addr := "pool." + f.Name
+			if wanted[host+" "+f.UUID] || in.Config.UUID(addr) != f.UUID {
+				continue
+			}
+			c := plan.Change{Address: addr, Kind: "pool", Name: f.Name, Host: host, Action: plan.Destroy, Reason: plan.Gone,
+				Note: "the directory and the volumes in it stay"}
+			if user, used := known[f.Name]; used {
+				c.Action, c.Reason = plan.Hold, plan.InUse
+				c.Note = fmt.Sprintf("the files no longer name it, and guest %s has a volume in it", user)
+				out = append(out, c)
+				continue
+			}
+			stop := plan.Op{Host: host, Verb: plan.PoolStop, Class: inventory.Pool, Name: f.Name, UUID: f.UUID, Provides: []string{"stopped " + keyPool(host, f.Name)}}
+			undefine := plan.Op{Host: host, Verb: plan.PoolUndefine, Class: inventory.Pool, Name: f.Name, UUID: f.UUID, Requires: []string{"stopped " + keyPool(host, f.Name)}}
+			c.Ops = []plan.Op{stop, undefine}
+			out = append(out, c)
+		}
+	}
+	return out
+}

@@ -1,0 +1,392 @@
+package kinds
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	lx "libvirt.org/go/libvirtxml"
+
+	"3rc/plan"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// disk is one disk as it is to be: what the guest's definition says of it, and
+// the volume behind it.
+type disk struct {
+	label, bus, format, cache string
+	path                      string
+	cdrom                     bool
+	grow                      uint64 // a volume that is there is to grow to this many bytes; 0: not
+	from                      uint64 // its size now, if it grows
+	missing                   bool   // the volume is not there, and was complete
+}
+
+// builder works out one guest on one host.
+type builder struct {
+	f       *fleet
+	vm      *schema.VM
+	host    string
+	mark    Mark // as it is to be in the end
+	old     *Mark
+	disks   []disk
+	storage []plan.Op // what makes the volumes
+	made    []string  // keys of the volumes that are made
+	hold    *plan.Change
+	uuid    string
+}
+
+func (f *fleet) builder(vm *schema.VM, host, uuid string, old *Mark) *builder {
+	b := &builder{f: f, vm: vm, host: host, uuid: uuid, old: old, mark: old.copy()}
+	b.mark.Cluster, b.mark.Address = f.in.Config.Cluster.Name, vm.Address
+	b.mark.PreventDestroy = vm.PreventDestroy
+	for i := range vm.Disks {
+		if b.hold == nil {
+			b.disk(&vm.Disks[i])
+		}
+	}
+	if vm.CloudInit != nil && b.hold == nil {
+		b.seed()
+	}
+	b.setAside()
+	b.mark.Digest = b.digest()
+	return b
+}
+
+func (b *builder) refuse(r plan.Reason, format string, args ...any) {
+	if b.hold == nil {
+		c := change(b.vm, plan.Hold, r, b.host, fmt.Sprintf(format, args...))
+		b.hold = &c
+	}
+}
+
+// target is the directory of a pool on the builder's host.
+func (b *builder) target(p *schema.Pool) string {
+	if !p.Existing {
+		return p.Target
+	}
+	if fact, ok := b.f.in.View(b.host).Find(inventory.Pool, p.Name); ok {
+		var x lx.StoragePool
+		if x.Unmarshal(fact.XML) == nil && x.Target != nil {
+			return x.Target.Path
+		}
+	}
+	b.refuse(plan.Missing, "pool %q of %s has no directory", p.Name, b.host)
+	return ""
+}
+
+// known looks a volume up. A volume is known to be absent only where the pool
+// is active; on a shared pool any host may know it.
+func (b *builder) known(p *schema.Pool, name string) (vol inventory.Fact, found, certain bool) {
+	asked := []string{b.host}
+	if p.IsShared() {
+		asked = b.f.in.Config.PoolHosts(p)
+	}
+	for _, h := range asked {
+		v := b.f.in.View(h)
+		if fact, ok := v.Find(inventory.Pool, p.Name); !ok || fact.State != inventory.StateActive {
+			continue
+		}
+		certain = true
+		if vol, ok := v.Volume(p.Name, name); ok {
+			return vol, true, true
+		}
+	}
+	return inventory.Fact{}, false, certain
+}
+
+func (b *builder) disk(d *schema.Disk) {
+	p := b.f.in.Config.Pool(d.Pool.Name)
+	out := disk{label: d.Label, bus: d.Bus, format: d.Format, cache: d.Cache}
+	dir := b.target(p)
+	if d.Volume != "" {
+		b.attach(d, p, dir, out)
+		return
+	}
+	mv := b.mark.volume(d.Label)
+	if mv != nil && mv.Pool != p.Name {
+		b.refuse(plan.Refused, "disk %q is in pool %q, and the files say %q: 3rc does not move volumes between pools; give the disk another label to begin anew, and the old volume is kept", d.Label, mv.Pool, p.Name)
+		return
+	}
+	if mv == nil {
+		gen := b.mark.nextGen(d.Label)
+		name := fmt.Sprintf("%s.%s.%d.%s", b.vm.Name, d.Label, gen, d.Format)
+		if _, found, _ := b.known(p, name); found {
+			b.refuse(plan.Foreign, "pool %q already has a volume %q that 3rc did not make for this guest: move it away, or attach it as it is with volume = %q", p.Name, name, name)
+			return
+		}
+		b.mark.Volumes = append(b.mark.Volumes, MarkVolume{Pool: p.Name, Name: name, Disk: d.Label, Gen: gen})
+		mv = &b.mark.Volumes[len(b.mark.Volumes)-1]
+	}
+	mv.Delete = d.OnDelete == "delete"
+	out.path = dir + "/" + mv.Name
+	vol, found, certain := b.known(p, mv.Name)
+	switch {
+	case !mv.Done:
+		b.fill(d, p, mv, found)
+	case certain && !found:
+		b.refuse(plan.Lost, "the volume %s/%s of disk %q is gone. 3rc does not make an empty disk in its place: bring the volume back, or destroy the guest and let it be made anew", p.Name, mv.Name, d.Label)
+	case found:
+		b.size(d, vol, &out)
+	}
+	b.disks = append(b.disks, out)
+}
+
+// attach takes an existing volume as it is.
+func (b *builder) attach(d *schema.Disk, p *schema.Pool, dir string, out disk) {
+	vol, found, certain := b.known(p, d.Volume)
+	switch {
+	case certain && !found:
+		b.refuse(plan.Missing, "pool %q has no volume %q, which disk %q attaches: bring it there (virsh pool-refresh %s makes a copied file known), or correct the name", p.Name, d.Volume, d.Label, p.Name)
+	case found:
+		if x, err := volume(vol); err == nil && x.Target != nil && x.Target.Path != "" {
+			out.path = x.Target.Path
+		}
+	}
+	if out.path == "" {
+		out.path = dir + "/" + d.Volume
+	}
+	b.disks = append(b.disks, out)
+}
+
+func volume(f inventory.Fact) (*lx.StorageVolume, error) {
+	var x lx.StorageVolume
+	err := x.Unmarshal(f.XML)
+	return &x, err
+}
+
+// size compares a volume's capacity with what the files say.
+func (b *builder) size(d *schema.Disk, vol inventory.Fact, out *disk) {
+	x, err := volume(vol)
+	if err != nil || x.Capacity == nil {
+		return
+	}
+	have, want := capacity(x), uint64(d.Size)
+	switch {
+	case want == 0 || have == want:
+	case want < have:
+		b.refuse(plan.Refused, "disk %q has %s, and the files say %s: 3rc never shrinks a disk", d.Label, schema.Size(have), d.Size)
+	default:
+		out.grow, out.from = want, have
+	}
+}
+
+func capacity(x *lx.StorageVolume) uint64 {
+	if x.Capacity == nil {
+		return 0
+	}
+	if x.Capacity.Unit == "" || x.Capacity.Unit == "bytes" {
+		return x.Capacity.Value
+	}
+	s, err := schema.ParseSize(fmt.Sprintf("%d%s", x.Capacity.Value, x.Capacity.Unit))
+	if err != nil {
+		return 0
+	}
+	return uint64(s)
+}
+
+// fill makes a disk's volume. What an interrupted apply left of it is the
+// mark's own, holds nothing of worth, and goes first.
+func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *MarkVolume, found bool) {
+	key := keyVolume(p.Name, mv.Name)
+	var requires []string
+	requires = append(requires, keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined))
+	op := plan.Op{Host: b.host, Class: inventory.Volume, Pool: p.Name, Name: mv.Name, Provides: []string{key}}
+	if found {
+		op.Verb, op.Requires, op.Provides = plan.VolumeDelete, requires, []string{key + " cleared"}
+		b.storage = append(b.storage, op)
+		requires = append(requires, key+" cleared")
+		op.Provides = []string{key}
+	}
+	op.Requires = requires
+	x := &lx.StorageVolume{
+		Name:     mv.Name,
+		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: uint64(d.Size)},
+		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: d.Format}},
+	}
+	op.Verb = plan.VolumeCreate
+	if d.Image != nil {
+		b.fromImage(d, p, mv, x, &op)
+	}
+	op.XML = marshal(x)
+	b.storage = append(b.storage, op)
+	b.made = append(b.made, key)
+	mv.Done = true
+}
+
+// fromImage makes the disk begin as a copy of an image, which is uploaded once
+// for each pool.
+func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, mv *MarkVolume, x *lx.StorageVolume, op *plan.Op) {
+	img, ok := b.f.in.Seen.Images[d.Image.Address]
+	if !ok || img.Why != "" {
+		b.refuse(plan.Image, "%s: %s", d.Image.Address, img.Why)
+		return
+	}
+	if uint64(d.Size) != 0 && uint64(d.Size) < img.Virtual {
+		b.refuse(plan.Image, "disk %q has a size of %s, and %s needs %s", d.Label, d.Size, d.Image.Address, schema.Size(img.Virtual))
+		return
+	}
+	base := BaseName(d.Image.Name, img)
+	mv.Base = base
+	op.Requires = append(op.Requires, b.base(d.Image.Address, p, base, img))
+	x.Capacity.Value = max(uint64(d.Size), img.Virtual)
+	if d.Clone == "backing" {
+		x.BackingStore = &lx.StorageVolumeBackingStore{Path: b.target(p) + "/" + base, Format: &lx.StorageVolumeTargetFormat{Type: img.Format}}
+		return
+	}
+	op.Verb, op.From, op.Bytes = plan.VolumeClone, base, x.Capacity.Value
+}
+
+// BaseName is what the base volume of an image is called: LABEL.SHA12.FORMAT.
+func BaseName(label string, img inventory.Image) string {
+	return fmt.Sprintf("%s.%.12s.%s", label, img.SHA256, img.Format)
+}
+
+// base makes sure that a base image is in the pool, whole, and returns the key
+// to wait for. A finished volume that was made from it shows that it is whole.
+func (b *builder) base(address string, p *schema.Pool, name string, img inventory.Image) string {
+	key := keyVolume(p.Name, name)
+	if !p.IsShared() {
+		key += " on " + b.host
+	}
+	_, found, _ := b.known(p, name)
+	whole, listed := b.f.bases[p.Name+"/"+name]
+	if found && whole {
+		return key
+	}
+	op := plan.Op{
+		Host: b.host, Class: inventory.Volume, Pool: p.Name, Name: name, Shared: true, Local: !p.IsShared(),
+		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)},
+		Provides: []string{key},
+	}
+	if found && !listed {
+		op.Verb, op.Text, op.Bytes = plan.VolumeVerify, img.SHA256, img.Size
+		b.storage = append(b.storage, op)
+		return key
+	}
+	if found {
+		clear := op
+		clear.Verb, clear.Provides = plan.VolumeDelete, []string{key + " cleared"}
+		b.storage = append(b.storage, clear)
+		op.Requires = append(op.Requires, key+" cleared")
+	}
+	op.Verb, op.Content = plan.VolumeUpload, "image:"+address
+	op.XML = marshal(&lx.StorageVolume{
+		Name:     name,
+		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: max(img.Virtual, img.Size)},
+		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: img.Format}},
+	})
+	b.storage = append(b.storage, op)
+	return key
+}
+
+// seedDisk is the label of the disk that carries the NoCloud seed.
+const seedDisk = "seed"
+
+// seedSize is the room for a seed: user-data is a few KiB, and cloud-init's own
+// limit for it is far below.
+const seedSize = 1 << 20
+
+// seed makes the guest's NoCloud seed, in the pool of its first disk. A changed
+// one is a new volume, which the guest gets at its next start.
+func (b *builder) seed() {
+	if len(b.vm.Disks) == 0 {
+		b.refuse(plan.Refused, "cloud_init needs a disk, in whose pool the seed is kept")
+		return
+	}
+	p := b.f.in.Config.Pool(b.vm.Disks[0].Pool.Name)
+	digest := SeedDigest(b.vm)
+	mv := b.mark.volume(seedDisk)
+	if mv != nil && mv.Done && mv.Digest != digest {
+		mv.Aside, mv.Delete = true, true
+		mv = nil
+	}
+	if mv == nil {
+		gen := b.mark.nextGen(seedDisk)
+		b.mark.Volumes = append(b.mark.Volumes, MarkVolume{Pool: p.Name, Name: fmt.Sprintf("%s.%s.%d.iso", b.vm.Name, seedDisk, gen), Disk: seedDisk, Gen: gen, Delete: true})
+		mv = &b.mark.Volumes[len(b.mark.Volumes)-1]
+	}
+	mv.Digest = digest
+	_, found, certain := b.known(p, mv.Name)
+	if mv.Done && certain && !found {
+		mv.Done = false // a seed holds nothing that cannot be made again
+	}
+	if !mv.Done {
+		b.fillSeed(p, mv, found)
+	}
+	b.disks = append(b.disks, disk{label: seedDisk, bus: "sata", format: "raw", path: b.target(p) + "/" + mv.Name, cdrom: true})
+}
+
+func (b *builder) fillSeed(p *schema.Pool, mv *MarkVolume, found bool) {
+	key := keyVolume(p.Name, mv.Name)
+	op := plan.Op{Host: b.host, Class: inventory.Volume, Pool: p.Name, Name: mv.Name, Provides: []string{key},
+		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)}}
+	if found {
+		clear := op
+		clear.Verb, clear.Provides = plan.VolumeDelete, []string{key + " cleared"}
+		b.storage = append(b.storage, clear)
+		op.Requires = append(op.Requires, key+" cleared")
+	}
+	op.Verb, op.Content = plan.VolumeUpload, "seed:"+b.vm.Address
+	op.XML = marshal(&lx.StorageVolume{
+		Name:     mv.Name,
+		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: seedSize},
+		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: "raw"}},
+	})
+	b.storage = append(b.storage, op)
+	b.made = append(b.made, key)
+	mv.Done = true
+}
+
+// SeedDigest sums up a seed's contents. Secrets are left out, so that a change
+// of a secret alone is not seen.
+func SeedDigest(vm *schema.VM) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\x00%s\x00%s", vm.Name, vm.CloudInit.UserData, vm.CloudInit.NetworkConfig)
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// setAside notes the volumes whose disks the files no longer name.
+func (b *builder) setAside() {
+	wanted := map[string]bool{seedDisk: b.vm.CloudInit != nil}
+	for _, d := range b.vm.Disks {
+		wanted[d.Label] = d.Volume == ""
+	}
+	for i := range b.mark.Volumes {
+		if v := &b.mark.Volumes[i]; !wanted[v.Disk] {
+			v.Aside = true
+		}
+	}
+}
+
+// undone is the mark before the volumes are made.
+func (b *builder) undone() Mark {
+	m := b.mark.copy()
+	made := map[string]bool{}
+	for _, k := range b.made {
+		made[k] = true
+	}
+	for i := range m.Volumes {
+		if made[keyVolume(m.Volumes[i].Pool, m.Volumes[i].Name)] {
+			m.Volumes[i].Done = false
+		}
+	}
+	return m
+}
+
+func (b *builder) volumeKeys() []string { return append([]string(nil), b.made...) }
+
+// digest sums up the specification: the definition that it makes from nothing,
+// without places and marks.
+func (b *builder) digest() string {
+	if b.hold != nil {
+		return ""
+	}
+	x := b.skeleton()
+	b.apply(x)
+	x.Metadata, x.UUID = nil, ""
+	sum := sha256.Sum256([]byte(strings.TrimSpace(marshal(x))))
+	return hex.EncodeToString(sum[:])[:16]
+}

@@ -1,0 +1,287 @@
+package kinds
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"3rc/plan"
+	"3rc/plan/place"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// guests compares virtual machines.
+type guests struct{}
+
+// shutdownLimit is how long a guest may take to shut down before it is
+// destroyed (language.md, "Lifecycle").
+const shutdownLimit = 2 * time.Minute
+
+func (guests) Diff(in *plan.Input) []plan.Change {
+	f := newFleet(in)
+	var out []plan.Change
+	var placeable []*guest
+	for _, g := range f.guests {
+		c, held := f.beforePlacing(g)
+		if held {
+			out = append(out, c)
+			continue
+		}
+		placeable = append(placeable, g)
+	}
+	where := f.place(placeable)
+	for _, g := range placeable {
+		out = append(out, f.diffGuest(g, where)...)
+	}
+	for _, o := range f.orphans {
+		out = append(out, f.diffOrphan(o))
+	}
+	return out
+}
+
+// change begins a change of a guest.
+func change(vm *schema.VM, action plan.Action, reason plan.Reason, host, note string) plan.Change {
+	return plan.Change{Address: vm.Address, Kind: "vm", Name: vm.Name, Action: action, Reason: reason, Host: host, Note: note}
+}
+
+// beforePlacing holds what no host could help. First match wins.
+func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
+	hold := func(r plan.Reason, host, format string, args ...any) (plan.Change, bool) {
+		return change(g.vm, plan.Hold, r, host, fmt.Sprintf(format, args...)), true
+	}
+	running := live(g.seen)
+	for _, s := range g.seen {
+		if s.err != nil {
+			return hold(plan.Upset, s.host, "on %s: %v", s.host, s.err)
+		}
+	}
+	switch {
+	case len(running) > 1:
+		return hold(plan.Twice, hosts(running), "it runs on %s at once; 3rc touches neither. Find out which copy is good, and destroy the other one with virsh", hosts(running))
+	case len(g.seen) == 0 && len(g.foreign) > 0 && !g.vm.Adopt:
+		return hold(plan.Foreign, hosts(g.foreign), "a guest of this name that is not ours is defined on %s: set adopt = true to take it over, or name = to give ours another name", hosts(g.foreign))
+	case len(g.seen) == 0 && len(g.foreign) > 1:
+		return hold(plan.Foreign, hosts(g.foreign), "it is to be adopted, and is defined on several hosts (%s): undefine all but one", hosts(g.foreign))
+	case len(g.seen) == 0 && len(g.foreign) == 1 && g.foreign[0].mark != nil:
+		return hold(plan.Foreign, g.foreign[0].host, "the guest of this name on %s bears the mark of cluster %q, and is not adopted: let that cluster forget it first (a removed block)", g.foreign[0].host, g.foreign[0].mark.Cluster)
+	case len(g.seen) == 0 && len(g.foreign) == 0 && len(f.unseen) > 0:
+		return hold(plan.Unseen, "", "it is on no host that answered, and may be on %s, which did not: bring the host back, or take its block out of the files", strings.Join(f.unseen, ", "))
+	}
+	if len(g.seen) == 0 && len(g.foreign) == 1 {
+		s := g.foreign[0]
+		s.mark = &Mark{Cluster: f.in.Config.Cluster.Name, Address: g.vm.Address}
+		g.seen, g.foreign = []sighting{s}, nil
+		return plan.Change{}, false
+	}
+	if len(g.seen) > 0 {
+		g.seen = truest(g.seen)
+		if s := g.seen[0]; s.fact.Name != g.vm.Name {
+			return hold(plan.Refused, s.host, "libvirt calls it %q on %s, and the files %q: a guest is not renamed; set name = %q", s.fact.Name, s.host, g.vm.Name, s.fact.Name)
+		}
+		if g.seen[0].fact.Job {
+			return hold(plan.Busy, g.seen[0].host, "libvirt is at work on it on %s (a migration, a backup or the like); look again when that is done", g.seen[0].host)
+		}
+	}
+	return plan.Change{}, false
+}
+
+// diffGuest finds what is to be done with one guest.
+func (f *fleet) diffGuest(g *guest, where placement) []plan.Change {
+	if len(g.seen) == 0 {
+		return f.create(g, where)
+	}
+	var out []plan.Change
+	for _, stale := range g.seen[1:] {
+		out = append(out, f.leftover(g, stale))
+	}
+	s := g.seen[0]
+	c := f.update(g, s)
+	if move, ok := where.moves[g.vm.Name]; ok && c.Action != plan.Hold {
+		m := f.migrate(g, s, move)
+		if len(c.Ops) > 0 {
+			out = append(out, c)
+		}
+		out = append(out, m)
+		return out
+	}
+	if c.Action == plan.Hold || len(c.Ops) > 0 {
+		out = append(out, c)
+	}
+	if u, stuck := where.unplaced[g.vm.Name]; stuck {
+		reason := plan.Placement
+		if h := f.in.Config.Host(s.host); h != nil && h.Maintenance {
+			reason = plan.Maintenance
+		}
+		h := change(g.vm, plan.Hold, plan.NoHost, s.host, fmt.Sprintf("it has to leave %s (%s), and %s", s.host, reason, u.Why()))
+		out = append(out, h)
+	}
+	return out
+}
+
+// create makes a guest of which nothing exists.
+func (f *fleet) create(g *guest, where placement) []plan.Change {
+	vm := g.vm
+	if u, ok := where.unplaced[vm.Name]; ok {
+		return []plan.Change{change(vm, plan.Hold, plan.NoHost, "", u.Why())}
+	}
+	move := where.moves[vm.Name]
+	host := move.To
+	b := f.builder(vm, host, f.in.Config.UUID(vm.Address), nil)
+	if b.hold != nil {
+		return []plan.Change{*b.hold}
+	}
+	want := b.skeleton()
+	b.apply(want)
+	if b.hold != nil {
+		return []plan.Change{*b.hold}
+	}
+	c := change(vm, plan.Create, plan.New, host, move.Why)
+	c.Fields = created(vm)
+	first := b.define(want, b.undone())
+	first.Expect.Power = plan.Absent
+	first.Provides = []string{keyGuest(vm.Address, stageDefined)}
+	c.Ops = append(c.Ops, first)
+	c.Ops = append(c.Ops, b.storage...)
+	last := b.define(want, b.mark)
+	last.Requires = append(b.volumeKeys(), keyGuest(vm.Address, stageDefined))
+	last.Provides = []string{keyGuest(vm.Address, stageReady), keyGuest(vm.Address, stageSettled)}
+	c.Ops = append(c.Ops, last)
+	if vm.State == "running" {
+		c.Ops = append(c.Ops, b.start())
+	}
+	return []plan.Change{c}
+}
+
+func created(vm *schema.VM) []plan.Field {
+	out := []plan.Field{{Path: "vcpus", After: fmt.Sprint(vm.VCPUs)}, {Path: "memory", After: vm.Memory.String()}}
+	for _, d := range vm.Disks {
+		what := d.Volume
+		switch {
+		case d.Image != nil && d.Size > 0:
+			what = d.Size.String() + " from " + d.Image.Address
+		case d.Image != nil:
+			what = "from " + d.Image.Address
+		case what == "":
+			what = d.Size.String()
+		}
+		out = append(out, plan.Field{Path: "disk." + d.Label, After: what + " in " + d.Pool.Address})
+	}
+	for _, n := range vm.NICs {
+		out = append(out, plan.Field{Path: "nic." + n.MAC, After: n.Network.Address})
+	}
+	return out
+}
+
+// leftover takes away a definition that an earlier migration or another hand
+// left behind. It is off, and NVRAM and TPM state stay.
+func (f *fleet) leftover(g *guest, s sighting) plan.Change {
+	c := change(g.vm, plan.Update, plan.Leftover, s.host, fmt.Sprintf("it is on %s; the definition on %s was left behind and is removed", g.seen[0].host, s.host))
+	c.When = plan.Live
+	c.Fields = []plan.Field{{Path: "definition on " + s.host, Before: "present", After: "absent", When: plan.Live}}
+	c.Ops = []plan.Op{{
+		Host: s.host, Verb: plan.DomainUndefine, Class: inventory.Domain, Name: s.fact.Name, UUID: s.fact.UUID, Keep: true,
+		Expect: plan.Expect{Power: plan.IsOff, Digest: plan.DefinitionDigest(s.fact.XML)},
+	}}
+	return c
+}
+
+// migrate moves a guest to another host: live if it runs, else its definition alone.
+func (f *fleet) migrate(g *guest, s sighting, move place.Move) plan.Change {
+	reason := plan.Placement
+	if h := f.in.Config.Host(s.host); h != nil && h.Maintenance {
+		reason = plan.Maintenance
+	}
+	c := change(g.vm, plan.Migrate, reason, s.host, move.Why)
+	c.Dest = move.To
+	c.When = plan.Live
+	op := plan.Op{
+		Host: s.host, Dest: move.To, Verb: plan.DomainMigrate, Class: inventory.Domain, Name: s.fact.Name, UUID: s.fact.UUID,
+		On:       f.allShared(g.vm),
+		Requires: []string{keyGuest(g.vm.Address, stageSettled), keyGuest(g.vm.Address, stageStarted)},
+	}
+	for _, n := range g.vm.NICs {
+		op.Requires = append(op.Requires, keyNet(move.To, n.Network.Name))
+	}
+	for _, d := range g.vm.Disks {
+		op.Requires = append(op.Requires, keyPool(move.To, d.Pool.Name))
+	}
+	c.Ops = []plan.Op{op}
+	if g.vm.State == "running" && !s.fact.State.Live() && !f.startsBefore(g, s) {
+		moved := keyGuest(g.vm.Address, "moved")
+		c.Ops[0].Provides = []string{moved}
+		b := f.builder(g.vm, move.To, s.fact.UUID, s.mark)
+		if b.hold == nil {
+			start := b.start()
+			start.Requires = append(start.Requires, moved)
+			c.Ops = append(c.Ops, start)
+		}
+	}
+	return c
+}
+
+// startsBefore tells whether a guest that is off is started where it is before
+// it is moved; on a host in maintenance nothing is started.
+func (f *fleet) startsBefore(g *guest, s sighting) bool {
+	h := f.in.Config.Host(s.host)
+	return len(f.unseen) > 0 || h != nil && !h.Maintenance
+}
+
+// allShared tells whether every disk lies where all hosts see it.
+func (f *fleet) allShared(vm *schema.VM) bool {
+	for _, d := range vm.Disks {
+		if !f.in.Config.Pool(d.Pool.Name).IsShared() {
+			return false
+		}
+	}
+	return true
+}
+
+// diffOrphan takes away a guest of ours that the files no longer name.
+func (f *fleet) diffOrphan(s sighting) plan.Change {
+	c := plan.Change{Address: s.mark.Address, Kind: "vm", Name: s.fact.Name, Host: s.host, Action: plan.Destroy, Reason: plan.Gone}
+	op := plan.Op{Host: s.host, Class: inventory.Domain, Name: s.fact.Name, UUID: s.fact.UUID}
+	digest := plan.DefinitionDigest(s.fact.XML)
+	if r := f.removed(s.mark.Address); r != nil {
+		c.Action, c.Reason, c.Note = plan.Forget, plan.Forgotten, "its mark is taken off; it keeps running as it is"
+		op.Verb, op.Expect.Digest = plan.DomainMark, digest
+		c.Ops = []plan.Op{op}
+		return c
+	}
+	switch {
+	case s.mark.PreventDestroy:
+		c.Action, c.Reason = plan.Hold, plan.Protected
+		c.Note = "the files no longer name it, and it was last applied with prevent_destroy = true: apply it with prevent_destroy = false first, or forget it with a removed block"
+		return c
+	case s.fact.Job:
+		c.Action, c.Reason, c.Note = plan.Hold, plan.Busy, "libvirt is at work on it; look again when that is done"
+		return c
+	}
+	stopped, emptied := keyGuest(s.mark.Address, "stopped "+s.host), keyGuest(s.mark.Address, "emptied "+s.host)
+	if s.fact.State.Live() {
+		op.Verb, op.Limit, op.Expect = plan.DomainShutdown, shutdownLimit, plan.Expect{Power: plan.IsLive, Digest: digest}
+		op.Provides = []string{stopped}
+		c.Ops = append(c.Ops, op)
+		op.Expect = plan.Expect{}
+	} else {
+		op.Expect = plan.Expect{Power: plan.IsOff, Digest: digest}
+	}
+	var kept []string
+	for _, v := range s.mark.Volumes {
+		if v.Done && !v.Delete {
+			kept = append(kept, v.Pool+"/"+v.Name)
+			continue
+		}
+		c.Ops = append(c.Ops, plan.Op{Host: s.host, Verb: plan.VolumeDelete, Class: inventory.Volume, Pool: v.Pool, Name: v.Name,
+			Requires: []string{stopped}, Provides: []string{emptied}})
+		c.Fields = append(c.Fields, plan.Field{Path: "volume " + v.Pool + "/" + v.Name, Before: "present", After: "deleted"})
+	}
+	op.Verb, op.Limit, op.Provides = plan.DomainUndefine, 0, []string{keyGuest(s.mark.Address, stageGone)}
+	op.Requires = []string{stopped, emptied}
+	op.Expect.Power = plan.IsOff
+	c.Ops = append(c.Ops, op)
+	if len(kept) > 0 {
+		c.Note = "these volumes stay: " + strings.Join(kept, ", ")
+	}
+	return c
+}

@@ -1,0 +1,54 @@
+package content
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// Source opens what operations upload, by the names that they have for it:
+// image:ADDRESS and seed:ADDRESS.
+type Source struct {
+	Config *schema.Config
+	Images map[string]inventory.Image
+}
+
+// Open gives the bytes and their number.
+func (s *Source) Open(name string) (io.ReadCloser, int64, error) {
+	kind, address, _ := strings.Cut(name, ":")
+	switch kind {
+	case "image":
+		return s.image(address)
+	case "seed":
+		vm := s.Config.VMAt(address)
+		if vm == nil || vm.CloudInit == nil {
+			return nil, 0, fmt.Errorf("%s has no cloud_init", address)
+		}
+		return seed(vm)
+	}
+	return nil, 0, fmt.Errorf("there is no content %q", name)
+}
+
+func (s *Source) image(address string) (io.ReadCloser, int64, error) {
+	img, ok := s.Images[address]
+	if !ok || img.Why != "" {
+		return nil, 0, fmt.Errorf("%s: %s", address, img.Why)
+	}
+	f, err := os.Open(img.Path)
+	if err != nil {
+		return nil, 0, err
+	}
+	st, err := f.Stat()
+	if err == nil && uint64(st.Size()) != img.Size {
+		err = fmt.Errorf("%s changed while it was in use: it had %d bytes, and has %d", img.Path, img.Size, st.Size())
+	}
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, st.Size(), nil
+}

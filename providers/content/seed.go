@@ -1,0 +1,77 @@
+package content
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/diskfs/go-diskfs/backend/file"
+	"github.com/diskfs/go-diskfs/filesystem/iso9660"
+
+	"3rc/schema"
+)
+
+// seedLabel is the volume label by which cloud-init finds a NoCloud seed.
+const seedLabel = "cidata"
+
+// seedRoom bounds a seed; it is the size of the volume that it is written to.
+const seedRoom = 1 << 20
+
+// seed makes the ISO 9660 image of a guest's NoCloud seed (cloud-init,
+// "NoCloud" data source): meta-data, user-data and network-config.
+func seed(vm *schema.VM) (io.ReadCloser, int64, error) {
+	dir, err := os.MkdirTemp("", "3rc-seed-")
+	if err != nil {
+		return nil, 0, err
+	}
+	defer os.RemoveAll(dir)
+	files := map[string]string{
+		"meta-data": fmt.Sprintf("instance-id: %s\nlocal-hostname: %s\n", InstanceID(vm), vm.Name),
+		"user-data": vm.CloudInit.UserData.Reveal(),
+	}
+	if vm.CloudInit.UserData.Empty() {
+		files["user-data"] = "#cloud-config\n"
+	}
+	if !vm.CloudInit.NetworkConfig.Empty() {
+		files["network-config"] = vm.CloudInit.NetworkConfig.Reveal()
+	}
+	tree := filepath.Join(dir, "tree")
+	if err := os.Mkdir(tree, 0o700); err != nil {
+		return nil, 0, err
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(tree, name), []byte(text), 0o600); err != nil {
+			return nil, 0, err
+		}
+	}
+	b, err := iso(filepath.Join(dir, "seed.iso"), tree)
+	if err != nil {
+		return nil, 0, fmt.Errorf("making the seed of %s: %w", vm.Address, err)
+	}
+	if len(b) > seedRoom {
+		return nil, 0, fmt.Errorf("the cloud_init of %s is too long for a seed of %s", vm.Address, schema.Size(seedRoom))
+	}
+	return io.NopCloser(bytes.NewReader(b)), int64(len(b)), nil
+}
+
+func iso(out, tree string) ([]byte, error) {
+	storage, err := file.CreateFromPath(out, seedRoom)
+	if err != nil {
+		return nil, err
+	}
+	defer storage.Close()
+	fs, err := iso9660.Create(storage, seedRoom, 0, 0, tree)
+	if err != nil {
+		return nil, err
+	}
+	if err := fs.Finalize(iso9660.FinalizeOptions{RockRidge: true, Joliet: true, VolumeIdentifier: seedLabel}); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(out)
+}
+
+// InstanceID is how cloud-init knows that a guest is another one than before. It
+// changes only when the guest is reinstalled.
+func InstanceID(vm *schema.VM) string { return "iid-" + vm.Name }
