@@ -63,12 +63,12 @@ type Op struct {
 	From    string        `json:"from,omitempty"`
 	Content string        `json:"content,omitempty"` // names what is uploaded: "image:ADDRESS" or "seed:ADDRESS"; never the bytes
 	Dest    string        `json:"dest,omitempty"`    // host name
-	DestURI string        `json:"-"`
+	DestURI string        `json:"-"`                 // where the source sends the memory, "tcp://10.0.0.2"; empty: to the name that Dest gives itself
 	Device  string        `json:"device,omitempty"`
 	Text    string        `json:"text,omitempty"`
 	Bytes   uint64        `json:"bytes,omitempty"`
 	Count   int           `json:"count,omitempty"`
-	On      bool          `json:"on,omitempty"`
+	On      bool          `json:"on,omitempty"` // SetAutostart: on or off; DomainMigrate: storage is known to be shared although libvirt cannot tell
 	Keep    bool          `json:"keep,omitempty"`
 	Limit   time.Duration `json:"limit,omitempty"` // of the whole operation; 0: the verb's own
 

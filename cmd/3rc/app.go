@@ -169,8 +169,8 @@ func (a *app) look(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet
 	return inventory.Snapshot{Views: views, Images: <-images}
 }
 
-// build makes the plan and has it checked.
-func build(cfg *schema.Config, seen inventory.Snapshot, targets []string) (*plan.Plan, error) {
+// makePlan makes the plan and has it checked.
+func makePlan(cfg *schema.Config, seen inventory.Snapshot, targets []string) (*plan.Plan, error) {
 	in := &plan.Input{Config: cfg, Seen: seen}
 	all := kinds.All()
 	p := plan.Build(in, plan.Diff(in, all), targets)

@@ -41,7 +41,6 @@ type fleet struct {
 	others  map[string][]sighting // by host: everything that is no guest of the configuration
 	unseen  []string
 	bases   map[string]bool // base images: true if a finished volume was made from it
-	forgets map[string]*schema.Removed
 }
 
 func newFleet(in *plan.Input) *fleet {

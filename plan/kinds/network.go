@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"sort"
+	"strings"
 
 	lx "libvirt.org/go/libvirtxml"
 
@@ -55,9 +56,7 @@ func networkOn(in *plan.Input, n *schema.Network, host string, v inventory.View)
 		define.XML = marshal(want)
 		c.Action, c.Reason = plan.Create, plan.New
 		c.Ops = []plan.Op{define, start, auto}
-		for _, f := range networkFields(&lx.Network{}, want) {
-			c.Fields = append(c.Fields, f)
-		}
+		c.Fields = networkFields(&lx.Network{}, want)
 		return []plan.Change{c}
 	}
 	var seen lx.Network
@@ -87,9 +86,9 @@ func networkDrift(in *plan.Input, n *schema.Network, v inventory.View, fact inve
 	active := fact.State == inventory.StateActive
 	if len(c.Fields) > 0 {
 		if n.Mode != "bridge" && active {
-			if user := networkUser(v, n.Name); user != "" {
+			if users := networkUsers(v, n.Name); len(users) > 0 {
 				c.Action, c.Reason = plan.Hold, plan.InUse
-				c.Note = fmt.Sprintf("changing it would cut off %s, which runs on %s: stop or move the guests there first", user, c.Host)
+				c.Note = fmt.Sprintf("changing it would cut off %s on %s: stop or move the guests there first", strings.Join(users, ", "), c.Host)
 				return []plan.Change{c}
 			}
 		}
@@ -115,7 +114,9 @@ func networkDrift(in *plan.Input, n *schema.Network, v inventory.View, fact inve
 	return []plan.Change{c}
 }
 
-func networkUser(v inventory.View, network string) string {
+// networkUsers are the running guests of a host that are connected to a network.
+func networkUsers(v inventory.View, network string) []string {
+	var out []string
 	for _, f := range v.Of(inventory.Domain) {
 		if !f.State.Live() {
 			continue
@@ -126,11 +127,12 @@ func networkUser(v inventory.View, network string) string {
 		}
 		for _, i := range s.dom.Devices.Interfaces {
 			if i.Source != nil && i.Source.Network != nil && i.Source.Network.Network == network {
-				return f.Name
+				out = append(out, f.Name)
+				break
 			}
 		}
 	}
-	return ""
+	return out
 }
 
 // networkFields compares what the language says of a network, and nothing else.
@@ -229,6 +231,7 @@ func networkXML(cfg *schema.Config, n *schema.Network, host string) *lx.Network 
 // goneNetworks takes away marked networks that the files no longer name.
 func goneNetworks(in *plan.Input, wanted map[string]bool) []plan.Change {
 	var out []plan.Change
+	going := newFleet(in).going()
 	for _, host := range in.Seen.Hosts() {
 		v := in.View(host)
 		for _, f := range v.Of(inventory.Network) {
@@ -244,15 +247,16 @@ func goneNetworks(in *plan.Input, wanted map[string]bool) []plan.Change {
 				continue
 			}
 			c := plan.Change{Address: mark.Address, Kind: "network", Name: f.Name, Host: host, Action: plan.Destroy, Reason: plan.Gone}
-			if user := networkUser(v, f.Name); user != "" {
+			waits, stays := going.after(host, networkUsers(v, f.Name))
+			if stays != "" {
 				c.Action, c.Reason = plan.Hold, plan.InUse
-				c.Note = fmt.Sprintf("the files no longer name it, and %s, which runs on %s, is connected to it", user, host)
+				c.Note = fmt.Sprintf("the files no longer name it, and %s, which runs on %s, is connected to it", stays, host)
 				out = append(out, c)
 				continue
 			}
 			key := keyNet(host, f.Name) + " down"
 			c.Ops = []plan.Op{
-				{Host: host, Verb: plan.NetworkStop, Class: inventory.Network, Name: f.Name, UUID: f.UUID, Provides: []string{key}},
+				{Host: host, Verb: plan.NetworkStop, Class: inventory.Network, Name: f.Name, UUID: f.UUID, Provides: []string{key}, Requires: waits},
 				{Host: host, Verb: plan.NetworkUndefine, Class: inventory.Network, Name: f.Name, UUID: f.UUID, Requires: []string{key}},
 			}
 			out = append(out, c)

@@ -21,7 +21,6 @@ type disk struct {
 	cdrom                     bool
 	grow                      uint64 // a volume that is there is to grow to this many bytes; 0: not
 	from                      uint64 // its size now, if it grows
-	missing                   bool   // the volume is not there, and was complete
 }
 
 // builder works out one guest on one host.
