@@ -25,8 +25,7 @@ const (
 
 	VolumeCreate Verb = "volume-create" // Pool, XML: an empty volume; its name must be free
 	VolumeClone  Verb = "volume-clone"  // Pool, XML, From: a full copy of volume From of the same pool, then grown to Bytes
-	VolumeUpload Verb = "volume-upload" // Pool, XML, Content: made, then filled by a stream
-	VolumeVerify Verb = "volume-verify" // Pool, Text: SHA-256, Bytes: length; reads the volume and compares
+	VolumeUpload Verb = "volume-upload" // Pool, XML, Content: made, then filled by a stream. With Text, a SHA-256, one that is there is compared with it instead
 	VolumeGrow   Verb = "volume-grow"   // Pool, Bytes: of a volume that no running guest has
 	VolumeDelete Verb = "volume-delete" // Pool
 

@@ -40,7 +40,7 @@ type fleet struct {
 	orphans []sighting            // ours, and no longer in the files
 	others  map[string][]sighting // by host: everything that is no guest of the configuration
 	unseen  []string
-	bases   map[string]bool // base images: true if a finished volume was made from it
+	bases   map[string]bool // base images that marks name, by baseKey: true if a finished volume was made from it
 }
 
 func newFleet(in *plan.Input) *fleet {
@@ -78,7 +78,7 @@ func (f *fleet) sort(s sighting, byAddress, byName map[string]*guest) {
 	if ours {
 		for _, v := range s.mark.Volumes {
 			if v.Base != "" {
-				key := v.Pool + "/" + v.Base
+				key := f.baseKey(s.host, v.Pool, v.Base)
 				f.bases[key] = f.bases[key] || v.Done
 			}
 		}
@@ -94,6 +94,15 @@ func (f *fleet) sort(s sighting, byAddress, byName map[string]*guest) {
 		g.foreign = append(g.foreign, s)
 	}
 	f.others[s.host] = append(f.others[s.host], s)
+}
+
+// baseKey tells base images apart: on a pool that is not shared, every host has
+// its own.
+func (f *fleet) baseKey(host, pool, name string) string {
+	if p := f.in.Config.Pool(pool); p != nil && p.IsShared() {
+		host = ""
+	}
+	return host + ":" + pool + "/" + name
 }
 
 // moved follows the moved blocks.

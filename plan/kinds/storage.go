@@ -124,7 +124,7 @@ func (b *builder) disk(d *schema.Disk) {
 	vol, found, certain := b.known(p, mv.Name)
 	switch {
 	case !mv.Done:
-		b.fill(d, p, mv, found)
+		b.fill(d, p, mv, found || !certain && b.old.volume(d.Label) != nil)
 	case certain && !found:
 		b.refuse(plan.Lost, "the volume %s/%s of disk %q is gone. 3rc does not make an empty disk in its place: bring the volume back, or destroy the guest and let it be made anew", p.Name, mv.Name, d.Label)
 	case found:
@@ -244,14 +244,18 @@ func BaseName(label string, img inventory.Image) string {
 }
 
 // base makes sure that a base image is in the pool, whole, and returns the key
-// to wait for. A finished volume that was made from it shows that it is whole.
+// to wait for. First match wins:
+//
+//	there, and a finished volume was made from it     nothing to do
+//	begun by an apply that did not finish             deleted, uploaded anew
+//	anything else, there or not or not known          uploaded, or compared if it is there
 func (b *builder) base(address string, p *schema.Pool, name string, img inventory.Image) string {
 	key := keyVolume(p.Name, name)
 	if !p.IsShared() {
 		key += " on " + b.host
 	}
-	_, found, _ := b.known(p, name)
-	whole, listed := b.f.bases[p.Name+"/"+name]
+	_, found, certain := b.known(p, name)
+	whole, listed := b.f.bases[b.f.baseKey(b.host, p.Name, name)]
 	if found && whole {
 		return key
 	}
@@ -260,18 +264,13 @@ func (b *builder) base(address string, p *schema.Pool, name string, img inventor
 		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)},
 		Provides: []string{key},
 	}
-	if found && !listed {
-		op.Verb, op.Text, op.Bytes = plan.VolumeVerify, img.SHA256, img.Size
-		b.storage = append(b.storage, op)
-		return key
-	}
-	if found {
+	if listed && !whole && (found || !certain) {
 		clear := op
 		clear.Verb, clear.Provides = plan.VolumeDelete, []string{key + " cleared"}
 		b.storage = append(b.storage, clear)
 		op.Requires = append(op.Requires, key+" cleared")
 	}
-	op.Verb, op.Content = plan.VolumeUpload, "image:"+address
+	op.Verb, op.Content, op.Text, op.Bytes = plan.VolumeUpload, "image:"+address, img.SHA256, img.Size
 	op.XML = marshal(&lx.StorageVolume{
 		Name:     name,
 		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: max(img.Virtual, img.Size)},
@@ -313,7 +312,7 @@ func (b *builder) seed() {
 		mv.Done = false // a seed holds nothing that cannot be made again
 	}
 	if !mv.Done {
-		b.fillSeed(p, mv, found)
+		b.fillSeed(p, mv, found || !certain && b.old.volume(seedDisk) != nil)
 	}
 	b.disks = append(b.disks, disk{label: seedDisk, bus: "sata", format: "raw", path: b.target(p) + "/" + mv.Name, cdrom: true})
 }

@@ -152,7 +152,7 @@ func (h *host) open(f *Fleet, name, file string) error {
 			continue
 		}
 		for n, d := range other.domains {
-			if d.state.Live() && strings.Contains(d.live, ">"+file+"<") || d.state.Live() && strings.Contains(d.live, `"`+file+`"`) {
+			if d.state.Live() && strings.Contains(d.live, `"`+file+`"`) {
 				if n != name || other != h {
 					return fmt.Errorf("%s is used by %s on %s: %w", file, n, other.name, ErrLocked)
 				}

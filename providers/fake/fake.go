@@ -156,6 +156,20 @@ func (f *Fleet) Put(host, path, name, content string, capacity uint64) {
 	f.hosts[host].dir(f, path).files[name] = &file{capacity: capacity, format: "qcow2", content: content, whole: true}
 }
 
+// Write is a running guest changing its disks.
+func (f *Fleet) Write(host, guest, text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := f.hosts[host]
+	for _, p := range h.pools {
+		for name, x := range h.dir(f, p.path).files {
+			if strings.Contains(h.domains[guest].live, "\""+p.path+"/"+name+"\"") {
+				x.content = text
+			}
+		}
+	}
+}
+
 // Remove takes a file out of a directory.
 func (f *Fleet) Remove(host, path, name string) {
 	f.mu.Lock()

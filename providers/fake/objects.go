@@ -101,11 +101,13 @@ func (h *host) doVolume(f *Fleet, op plan.Op) error {
 	case plan.VolumeDelete:
 		delete(dir.files, op.Name)
 		return nil
-	case plan.VolumeVerify:
-		if have == nil || !have.whole {
-			return fmt.Errorf("volume %s is not what it should be", op.Name)
+	case plan.VolumeUpload:
+		if have != nil && op.Text != "" {
+			if !have.whole || have.content != op.Content {
+				return fmt.Errorf("volume %s holds something else: %w", op.Name, ErrExists)
+			}
+			return nil
 		}
-		return nil
 	case plan.VolumeGrow:
 		if have == nil {
 			return fmt.Errorf("volume %s: %w", op.Name, ErrMissing)

@@ -1,0 +1,217 @@
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// strayLinks is how many connections of one lane may be waiting for a call that
+// does not come back. Beyond it the host gets no new one: a daemon that answers
+// keepalives and nothing else must not cost us every descriptor.
+const strayLinks = 8
+
+// lastWord is how long a call that ran out of time may still hand over what it
+// has. What only waited for its turn ends at once by itself, and the connection,
+// on which nothing hangs then, is kept.
+const lastWord = 20 * time.Millisecond
+
+// lane is one connection to one host and whatever is needed to have it again
+// after it broke. A host has two: one to look, one to act, so that a copy of an
+// hour does not stand in the way of the next look, and a look that was given up
+// does not take a migration's connection with it.
+type lane struct {
+	target Target
+	place  place
+	keep   keepalive
+	watch  bool // this lane's connection carries the host's events
+	fleet  *Fleet
+	turn   *sync.Mutex // one attempt at a time per host
+
+	mu      sync.Mutex
+	link    *link
+	attempt *attempt
+	strays  map[*link]bool
+	closed  bool
+}
+
+// attempt is the one outstanding effort to connect. Many may wait for it, none
+// of them longer than it pleases.
+type attempt struct {
+	since time.Time
+	done  chan struct{}
+	link  *link
+	err   error
+}
+
+// open returns a link that the caller has entered and must leave.
+func (ln *lane) open(ctx context.Context) (*link, error) {
+	ln.mu.Lock()
+	if ln.closed {
+		ln.mu.Unlock()
+		return nil, faultf(ErrLocal, "the fleet is closed")
+	}
+	if k := ln.link; k != nil && k.enter() {
+		ln.mu.Unlock()
+		return k, nil
+	}
+	a := ln.attempt
+	if a == nil {
+		if n := ln.countStrays(); n >= strayLinks {
+			ln.mu.Unlock()
+			return nil, faultf(ErrUnreachable, "%d calls to this host were never answered", n)
+		}
+		a = &attempt{since: time.Now(), done: make(chan struct{})}
+		ln.attempt = a
+		go ln.try(a)
+	}
+	ln.mu.Unlock()
+
+	select {
+	case <-a.done:
+	case <-ctx.Done():
+		if ctx.Err() == context.Canceled {
+			return nil, ctx.Err()
+		}
+		return nil, faultf(errSilent, "connecting to %s: no answer for %s", ln.target.URI, short(time.Since(a.since)))
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	if !a.link.enter() {
+		return nil, faultf(errLost, "the new connection to %s broke at once", ln.target.URI)
+	}
+	return a.link, nil
+}
+
+func (ln *lane) try(a *attempt) {
+	k, err := ln.connect()
+	ln.mu.Lock()
+	ln.attempt = nil
+	unwanted := err == nil && ln.closed
+	if unwanted {
+		err = faultf(ErrLocal, "the fleet is closed")
+	} else if err == nil {
+		ln.link = k
+	}
+	a.link, a.err = k, err
+	ln.mu.Unlock()
+	if unwanted {
+		k.retire()
+	}
+	close(a.done)
+	if err != nil {
+		ln.fleet.say("connecting failed", "host", ln.target.Name, "error", plain(err))
+		return
+	}
+	ln.fleet.say("connected", "host", ln.target.Name, "uri", ln.target.URI)
+}
+
+// drop takes a link out of use because it broke, or because somebody gave up
+// waiting on it.
+func (ln *lane) drop(k *link, why string) {
+	ln.mu.Lock()
+	if ln.link == k {
+		ln.link = nil
+	}
+	if ln.strays == nil {
+		ln.strays = map[*link]bool{}
+	}
+	ln.strays[k] = true
+	ln.mu.Unlock()
+	if !k.retire() {
+		return
+	}
+	ln.fleet.say("connection dropped", "host", ln.target.Name, "why", why)
+	// What hangs on the looking connection is worth nothing any more, so its calls
+	// are made to come back. On the other one a migration may be under way.
+	if ln.watch {
+		ln.fleet.emit(Event{Host: ln.target.Name, Kind: Closed, Detail: why})
+		cut(func(local, _ addr) bool { return k.local.IsValid() && local == k.local })
+	}
+}
+
+func (ln *lane) countStrays() int {
+	for k := range ln.strays {
+		select {
+		case <-k.gone:
+			delete(ln.strays, k)
+		default:
+		}
+	}
+	return len(ln.strays)
+}
+
+// close retires the link and returns what is to be waited for.
+func (ln *lane) close() []chan struct{} {
+	ln.mu.Lock()
+	ln.closed = true
+	k := ln.link
+	ln.link = nil
+	trying := ln.attempt != nil
+	var wait []chan struct{}
+	ln.countStrays()
+	for s := range ln.strays {
+		wait = append(wait, s.gone)
+	}
+	ln.mu.Unlock()
+	if trying {
+		ln.cutAttempt()
+	}
+	if k != nil {
+		k.retire()
+		wait = append(wait, k.gone)
+	}
+	return wait
+}
+
+// run lets fn use the lane's connection and waits for it no longer than ctx. fn
+// that has been walked away from may go on for as long as its call hangs; what it
+// then returns is dropped, so it must hand everything over by its result.
+func run[T any](ctx context.Context, ln *lane, fn func(context.Context, *link) (T, error)) (T, error) {
+	var none T
+	k, err := ln.open(ctx)
+	if err != nil {
+		return none, err
+	}
+	type result struct {
+		val T
+		err error
+	}
+	began := time.Now()
+	done := make(chan result, 1)
+	go func() {
+		defer k.leave()
+		val, err := fn(ctx, k)
+		done <- result{val, err}
+	}()
+	select {
+	case r := <-done:
+		if kindOf(r.err) == errLost {
+			ln.drop(k, plain(r.err))
+		}
+		return r.val, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-done:
+		if r.err == nil {
+			return r.val, nil
+		}
+	case <-time.After(lastWord):
+		ln.drop(k, "a call was not answered in time")
+	}
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return none, context.Canceled
+	}
+	return none, faultf(errSilent, "no answer within %s", short(time.Since(began)))
+}
+
+func short(d time.Duration) string {
+	if d >= time.Second {
+		return fmt.Sprint(d.Round(100 * time.Millisecond))
+	}
+	return fmt.Sprint(d.Round(time.Millisecond))
+}
