@@ -117,6 +117,9 @@ func (b *builder) applyDisks(d *lx.Domain) []plan.Field {
 		wanted[x.alias()] = true
 		at := findDisk(d, x.alias())
 		if at < 0 {
+			if x.bus == "scsi" {
+				needSCSI(d)
+			}
 			d.Devices.Disks = append(d.Devices.Disks, x.make(nextTarget(d, x.bus)))
 			out = append(out, plan.Field{Path: "disk." + x.label, Before: "absent", After: x.path})
 			continue
@@ -133,6 +136,18 @@ func (b *builder) applyDisks(d *lx.Domain) []plan.Field {
 	}
 	d.Devices.Disks = kept
 	return out
+}
+
+// needSCSI gives a guest the controller that its SCSI disks hang on, if it has
+// none: libvirt's own choice would be one that few guests know.
+func needSCSI(d *lx.Domain) {
+	for _, c := range d.Devices.Controllers {
+		if c.Type == "scsi" {
+			return
+		}
+	}
+	zero := uint(0)
+	d.Devices.Controllers = append(d.Devices.Controllers, lx.DomainController{Type: "scsi", Index: &zero, Model: "virtio-scsi"})
 }
 
 func diskName(x *lx.DomainDisk) string {

@@ -42,22 +42,15 @@ func (b *builder) skeleton() *lx.Domain {
 	if strings.Contains(vm.Machine, "q35") {
 		d.Devices.Controllers = append(d.Devices.Controllers, rootPorts(vm)...)
 	}
-	for _, x := range vm.Disks {
-		if x.Bus == "scsi" {
-			zero := uint(0)
-			d.Devices.Controllers = append(d.Devices.Controllers, lx.DomainController{Type: "scsi", Index: &zero, Model: "virtio-scsi"})
-			break
-		}
-	}
 	return d
 }
 
 // rootPorts gives every device of the guest a port, and some to spare: serial
-// channel, balloon and random numbers take one each.
+// channel, balloon, random numbers and SCSI take one each.
 func rootPorts(vm *schema.VM) []lx.DomainController {
 	zero := uint(0)
 	out := []lx.DomainController{{Type: "pci", Index: &zero, Model: "pcie-root"}}
-	for range 3 + len(vm.Disks) + len(vm.NICs) + spareRootPorts {
+	for range 4 + len(vm.Disks) + len(vm.NICs) + spareRootPorts {
 		out = append(out, lx.DomainController{Type: "pci", Model: "pcie-root-port"})
 	}
 	return out

@@ -105,6 +105,10 @@ func (b *builder) disk(d *schema.Disk) {
 		return
 	}
 	mv := b.mark.volume(d.Label)
+	if mv != nil && mv.Pool != p.Name && !mv.Done {
+		mv.Aside, mv.Delete = true, true // it holds nothing, so that nothing has to move
+		mv = nil
+	}
 	if mv != nil && mv.Pool != p.Name {
 		b.refuse(plan.Refused, "disk %q is in pool %q, and the files say %q: 3rc does not move volumes between pools; give the disk another label to begin anew, and the old volume is kept", d.Label, mv.Pool, p.Name)
 		return
@@ -132,6 +136,12 @@ func (b *builder) disk(d *schema.Disk) {
 	}
 	b.disks = append(b.disks, out)
 }
+
+// sector is what disk sizes are rounded up to: QEMU refuses to write to a raw
+// image that ends within a block of a 4 KiB device.
+const sector = 4096
+
+func sectors(bytes uint64) uint64 { return (bytes + sector - 1) / sector * sector }
 
 // attach takes an existing volume as it is.
 func (b *builder) attach(d *schema.Disk, p *schema.Pool, dir string, out disk) {
@@ -162,7 +172,7 @@ func (b *builder) size(d *schema.Disk, vol inventory.Fact, out *disk) {
 	if err != nil || x.Capacity == nil {
 		return
 	}
-	have, want := capacity(x), uint64(d.Size)
+	have, want := capacity(x), sectors(uint64(d.Size))
 	switch {
 	case want == 0 || have == want:
 	case want < have:
@@ -202,7 +212,7 @@ func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *MarkVolume, found boo
 	op.Requires = requires
 	x := &lx.StorageVolume{
 		Name:     mv.Name,
-		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: uint64(d.Size)},
+		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: sectors(uint64(d.Size))},
 		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: d.Format}},
 	}
 	op.Verb = plan.VolumeCreate
@@ -230,7 +240,7 @@ func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, mv *MarkVolume, x *l
 	base := BaseName(d.Image.Name, img)
 	mv.Base = base
 	op.Requires = append(op.Requires, b.base(d.Image.Address, p, base, img))
-	x.Capacity.Value = max(uint64(d.Size), img.Virtual)
+	x.Capacity.Value = sectors(max(uint64(d.Size), img.Virtual))
 	if d.Clone == "backing" {
 		x.BackingStore = &lx.StorageVolumeBackingStore{Path: b.target(p) + "/" + base, Format: &lx.StorageVolumeTargetFormat{Type: img.Format}}
 		return
@@ -314,7 +324,7 @@ func (b *builder) seed() {
 	if !mv.Done {
 		b.fillSeed(p, mv, found || !certain && b.old.volume(seedDisk) != nil)
 	}
-	b.disks = append(b.disks, disk{label: seedDisk, bus: "sata", format: "raw", path: b.target(p) + "/" + mv.Name, cdrom: true})
+	b.disks = append(b.disks, disk{label: seedDisk, bus: "scsi", format: "raw", path: b.target(p) + "/" + mv.Name, cdrom: true})
 }
 
 func (b *builder) fillSeed(p *schema.Pool, mv *MarkVolume, found bool) {

@@ -170,17 +170,22 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 }
 
 // driftsAlone tells whether a facet of the process is compared although the
-// definition is right. Only what can be put right live is; a guest may hold
-// more memory than asked until its balloon driver answers.
+// definition is right. Only what can be put right live is. Memory is what the
+// guest's balloon driver makes of it: a guest without one keeps all, and one
+// under pressure stops a little short.
 func (b *builder) driftsAlone(f facet, run *lx.Domain) bool {
 	switch f.path {
 	case "description", "vcpus":
 		return true
 	case "memory":
-		return memoryOf(sighting{dom: run}) < uint64(b.vm.Memory)
+		return memoryOf(sighting{dom: run}) < uint64(b.vm.Memory)/balloonSlack*(balloonSlack-1)
 	}
 	return false
 }
+
+// balloonSlack is the part of its memory, one of so many, that a balloon may be
+// off before it counts as somebody's doing.
+const balloonSlack = 16
 
 func fieldNamed(fs []plan.Field, path string) *plan.Field {
 	for i := range fs {

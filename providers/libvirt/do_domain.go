@@ -3,6 +3,7 @@ package libvirt
 import (
 	"context"
 	"errors"
+	"time"
 
 	"3rc/plan"
 	"3rc/schema/inventory"
@@ -204,9 +205,37 @@ func setMemory(ctx context.Context, j *job) error {
 	if _, _, err := j.ready(ctx, false, never); err != nil {
 		return err
 	}
-	return j.actDomain(ctx, func(d *lv.Domain) error {
+	err := j.actDomain(ctx, func(d *lv.Domain) error {
 		return d.SetMemoryFlags(j.op.Bytes/1024, lv.DOMAIN_MEM_LIVE)
 	})
+	if err != nil {
+		return err
+	}
+	return j.awaitBalloon(ctx)
+}
+
+// balloonLimit is how long the guest's balloon driver is given; a guest under
+// pressure, or without the driver, may never get there, which is no fault of
+// the operation.
+const balloonLimit = 10 * time.Second
+
+func (j *job) awaitBalloon(ctx context.Context) error {
+	soon, cancel := context.WithTimeout(ctx, balloonLimit)
+	defer cancel()
+	err := until(soon, poll, func() (bool, error) {
+		have, err := askDomain(soon, j.host.acting, j.op, func(d *lv.Domain) (uint64, error) {
+			i, err := d.GetInfo()
+			if err != nil {
+				return 0, err
+			}
+			return i.Memory, nil
+		})
+		return err == nil && have == j.op.Bytes/1024, err
+	})
+	if ctx.Err() == nil && soon.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 func setVCPUs(ctx context.Context, j *job) error {
