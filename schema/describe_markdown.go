@@ -105,7 +105,7 @@ func (m *markdown) functions(fs []FunctionDoc) {
 // code sets words in code style; a bar would end the cell of a table.
 func code(s string) string { return "`" + strings.ReplaceAll(s, "|", "\\|") + "`" }
 
-var cellEscapes = strings.NewReplacer("|", "\\|", "<", "&lt;", "*", "\\*", "_", "\\_", "\n", " ")
+var cellEscapes = strings.NewReplacer("|", "\\|", "<", "&lt;", "*", "\\*", "\n", " ")
 
 // cell escapes text for a cell of a table, but not between backquotes.
 func cell(s string) string {
