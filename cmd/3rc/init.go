@@ -43,25 +43,11 @@ func (a *app) start() error {
 		return fmt.Errorf("%s is there already, and init overwrites nothing. Go on with `3rc validate`, or name an empty directory: 3rc init -chdir=DIR", there[0])
 	}
 	r := initReport{FormatVersion: "1.0", Created: []string{}, Kept: []string{}}
-	entries, err := starter.ReadDir("starter")
-	if err != nil {
+	if err := writeStarter(a.chdir, &r); err != nil {
+		for _, name := range r.Created { // half a starter would keep init from a second try
+			os.Remove(name)
+		}
 		return err
-	}
-	for _, e := range entries {
-		content, err := starter.ReadFile(path.Join("starter", e.Name()))
-		if err != nil {
-			return err
-		}
-		name := filepath.Join(a.chdir, strings.Replace(e.Name(), "gitignore", ".gitignore", 1))
-		err = writeNew(name, content)
-		switch {
-		case errors.Is(err, fs.ErrExist):
-			r.Kept = append(r.Kept, name)
-		case err != nil:
-			return err
-		default:
-			r.Created = append(r.Created, name)
-		}
 	}
 	if a.jsonOut {
 		return a.printJSON(r)
@@ -74,6 +60,32 @@ func (a *app) start() error {
 	}
 	_, err = fmt.Fprint(a.out, "\nFill in the addresses, the name of the cluster and the image; then:\n  3rc validate\n  3rc plan\n")
 	return err
+}
+
+// writeStarter writes every file of the starter that is not there.
+func writeStarter(dir string, r *initReport) error {
+	entries, err := starter.ReadDir("starter")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		content, err := starter.ReadFile(path.Join("starter", e.Name()))
+		if err != nil {
+			return err
+		}
+		// Under its real name it would be in force for the program's own sources.
+		name := filepath.Join(dir, strings.Replace(e.Name(), "gitignore", ".gitignore", 1))
+		err = writeNew(name, content)
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			r.Kept = append(r.Kept, name)
+		case err != nil:
+			return err
+		default:
+			r.Created = append(r.Created, name)
+		}
+	}
+	return nil
 }
 
 // globEscape keeps a directory's name from being read as a pattern.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -120,7 +122,9 @@ func modeCommand(ts *testscript.TestScript, neg bool, args []string) {
 // The program has begun to read, and so listens for signals, once it has taken
 // more than a pipe holds.
 func TestInterruptedWhileReadingEnds130(t *testing.T) {
-	c := exec.Command("3rc", "fmt", "-")
+	limit, cancel := context.WithTimeout(t.Context(), time.Minute) // one that does not end is killed, and found out below
+	defer cancel()
+	c := exec.CommandContext(limit, "3rc", "fmt", "-")
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -130,8 +134,8 @@ func TestInterruptedWhileReadingEnds130(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	const morethanAPipe = 4 << 20
-	if _, err := io.WriteString(in, strings.Repeat("# comment\n", morethanAPipe/10)); err != nil {
+	const moreThanAPipe = 4 << 20
+	if _, err := io.WriteString(in, strings.Repeat("# comment\n", moreThanAPipe/10)); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Process.Signal(os.Interrupt); err != nil {
