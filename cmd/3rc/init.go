@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-//go:embed starter
+//go:embed all:starter
 var starter embed.FS
 
 const initLong = `Writes a commented starter configuration and a .gitignore into the directory
@@ -73,8 +73,9 @@ func writeStarter(dir string, r *initReport) error {
 		if err != nil {
 			return err
 		}
-		// Under its real name it would be in force for the program's own sources.
-		name := filepath.Join(dir, strings.Replace(e.Name(), "gitignore", ".gitignore", 1))
+		// A leading dot is kept as an underscore: under its real name .gitignore
+		// would be in force for the program's own sources. It comes first.
+		name := filepath.Join(dir, strings.Replace(e.Name(), "_", ".", 1))
 		err = writeNew(name, content)
 		switch {
 		case errors.Is(err, fs.ErrExist):
