@@ -50,7 +50,9 @@ func run(args []string) int {
 
 	root := a.commands()
 	root.SetArgs(doubleDashes(args))
+	flush := singleDashes(root, args, a.out)
 	err := root.ExecuteContext(ctx)
+	flush()
 	var s status
 	switch {
 	case err == nil:
