@@ -150,7 +150,10 @@ func (ln *lane) broke(k *link, reason lv.ConnectCloseReason) {
 	case lv.CONNECT_CLOSE_REASON_CLIENT:
 		return // our own doing
 	}
-	ln.drop(k, why)
+	ln.breakOff(k, why)
+	if h := ln.fleet.hosts[ln.target.Name]; h != nil && ln == h.asking && h.acting != ln && reason == lv.CONNECT_CLOSE_REASON_KEEPALIVE {
+		ln.listen(h.acting)
+	}
 }
 
 // knock opens and closes a connection to the host's port. For ssh a name that

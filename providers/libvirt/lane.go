@@ -133,6 +133,37 @@ func (ln *lane) drop(k *link, why string) {
 	}
 }
 
+// breakOff ends a link that is known to be broken, and lets everybody go who
+// waits on it. libvirt's client (seen with 9.0) wakes only one of several calls
+// when a connection dies of a missed keepalive; the others would hang for ever.
+func (ln *lane) breakOff(k *link, why string) {
+	k.breaking.Do(func() { close(k.broken) })
+	ln.drop(k, why)
+	cut(func(local, _ addr) bool { return k.local.IsValid() && local == k.local })
+}
+
+// silenceLimit is how long a host's port may refuse to answer before a call on
+// its acting connection is given up: longer than that connection's own keepalive,
+// which comes first unless libvirt's client lost it.
+const silenceLimit = 8 * time.Second
+
+// listen is begun when a host's looking connection died of silence. It ends the
+// acting one too, unless the host's port answers again in time.
+func (ln *lane) listen(acting *lane) {
+	acting.mu.Lock()
+	k := acting.link
+	acting.mu.Unlock()
+	if k == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), silenceLimit)
+	defer cancel()
+	err := until(ctx, time.Second, func() (bool, error) { return knock(ln.place) == nil, nil })
+	if err != nil {
+		acting.breakOff(k, "the host fell silent")
+	}
+}
+
 func (ln *lane) countStrays() int {
 	for k := range ln.strays {
 		select {
@@ -190,9 +221,16 @@ func run[T any](ctx context.Context, ln *lane, fn func(context.Context, *link) (
 	select {
 	case r := <-done:
 		if kindOf(r.err) == errLost {
-			ln.drop(k, plain(r.err))
+			ln.breakOff(k, plain(r.err))
 		}
 		return r.val, r.err
+	case <-k.broken:
+		select {
+		case r := <-done:
+			return r.val, r.err
+		case <-time.After(lastWord):
+		}
+		return none, faultf(errLost, "the connection to %s broke", ln.target.URI)
 	case <-ctx.Done():
 	}
 	select {

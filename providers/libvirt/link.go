@@ -32,6 +32,8 @@ type link struct {
 	retired   bool
 	callbacks []int // domain event registrations, taken off before the close
 	gone      chan struct{}
+	broken    chan struct{} // closed once libvirt has said, or shown, that the connection ended
+	breaking  sync.Once
 
 	caps sync.Mutex // guards traits
 	seen *traits    // what does not change while the connection lasts
@@ -39,10 +41,11 @@ type link struct {
 
 func newLink(conn *lv.Connect) *link {
 	return &link{
-		conn:  conn,
-		slots: make(chan struct{}, callsInFlight),
-		long:  make(chan struct{}, longInFlight),
-		gone:  make(chan struct{}),
+		conn:   conn,
+		slots:  make(chan struct{}, callsInFlight),
+		long:   make(chan struct{}, longInFlight),
+		gone:   make(chan struct{}),
+		broken: make(chan struct{}),
 	}
 }
 
