@@ -64,7 +64,7 @@ golden: setup-build ## write the golden files of the tests anew; read the differ
 	@git status --short
 
 bench: build setup ## a no-op plan of 100 guests over the raw floor of the same run
-	@fixtures/bench
+	@mkdir -p bin; go build -o bin/benchmark ./fixtures/benchmark; trap "fixtures/lab/lab down" EXIT; bin/benchmark
 
 clean: ## build results and caches
 	@rm -rf bin .cache; fixtures/lab/lab clean

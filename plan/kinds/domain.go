@@ -66,6 +66,9 @@ type facet struct {
 	// live makes the operation that brings a running guest there; nil: it takes
 	// effect at the next start.
 	live func(running *lx.Domain) (plan.Op, bool)
+	// settles: the process may be on its way to another value, so that it is told
+	// even if it has the wanted one at this moment.
+	settles bool
 }
 
 // facets of the guest as a whole. Devices are compared by their own functions.
@@ -168,7 +171,7 @@ func (b *builder) memoryMax() facet {
 
 func (b *builder) memory() facet {
 	want := b.vm.Memory.KiB()
-	return facet{path: "memory", attr: "memory", want: kibText(want),
+	return facet{path: "memory", attr: "memory", want: kibText(want), settles: true,
 		get: func(d *lx.Domain) string { return kibText(memoryOf(sighting{dom: d}) / 1024) },
 		set: func(d *lx.Domain) { d.CurrentMemory = &lx.DomainCurrentMemory{Value: uint(want), Unit: "KiB"} },
 		live: func(r *lx.Domain) (plan.Op, bool) {

@@ -40,11 +40,12 @@ type fleet struct {
 	orphans []sighting            // ours, and no longer in the files
 	others  map[string][]sighting // by host: everything that is no guest of the configuration
 	unseen  []string
+	stores  map[string]*hostStorage
 	bases   map[string]bool // base images that marks name, by baseKey: true if a finished volume was made from it
 }
 
 func newFleet(in *plan.Input) *fleet {
-	f := &fleet{in: in, others: map[string][]sighting{}, bases: map[string]bool{}, unseen: in.Seen.Unseen()}
+	f := &fleet{in: in, stores: map[string]*hostStorage{}, others: map[string][]sighting{}, bases: map[string]bool{}, unseen: in.Seen.Unseen()}
 	byAddress, byName := map[string]*guest{}, map[string]*guest{}
 	for _, vm := range in.Config.VMs {
 		g := &guest{vm: vm}

@@ -77,23 +77,54 @@ func (b *builder) target(p *schema.Pool) string {
 }
 
 // known looks a volume up. A volume is known to be absent only where the pool
-// is active; on a shared pool any host may know it.
+// is active; on a shared pool any host may know it. What a host's libvirtd
+// remembers of a volume may be old, or have been read while another host was
+// making it; volumes only grow, so that the largest answer is the newest.
 func (b *builder) known(p *schema.Pool, name string) (vol inventory.Fact, found, certain bool) {
 	asked := []string{b.host}
 	if p.IsShared() {
 		asked = b.f.in.Config.PoolHosts(p)
 	}
+	best := uint64(0)
 	for _, h := range asked {
-		v := b.f.in.View(h)
-		if fact, ok := v.Find(inventory.Pool, p.Name); !ok || fact.State != inventory.StateActive {
+		s := b.f.storage(h)
+		if !s.active[p.Name] {
 			continue
 		}
 		certain = true
-		if vol, ok := v.Volume(p.Name, name); ok {
-			return vol, true, true
+		fact, ok := s.volumes[p.Name+"/"+name]
+		if !ok {
+			continue
+		}
+		x, err := volume(fact)
+		if size := capacity(x); !found || err == nil && size > best {
+			vol, found, best = fact, true, size
 		}
 	}
-	return inventory.Fact{}, false, certain
+	return vol, found, certain
+}
+
+// hostStorage is what one host said of its pools, for looking up.
+type hostStorage struct {
+	active  map[string]bool           // by pool
+	volumes map[string]inventory.Fact // by POOL/NAME
+}
+
+func (f *fleet) storage(host string) *hostStorage {
+	if s := f.stores[host]; s != nil {
+		return s
+	}
+	s := &hostStorage{active: map[string]bool{}, volumes: map[string]inventory.Fact{}}
+	for _, fact := range f.in.View(host).Facts {
+		switch fact.Class {
+		case inventory.Pool:
+			s.active[fact.Name] = fact.State == inventory.StateActive
+		case inventory.Volume:
+			s.volumes[fact.Pool+"/"+fact.Name] = fact
+		}
+	}
+	f.stores[host] = s
+	return s
 }
 
 func (b *builder) disk(d *schema.Disk) {

@@ -143,7 +143,7 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 		switch {
 		case inactive == nil && !b.driftsAlone(f, &run):
 		case f.live != nil:
-			if op, ok := f.live(&run); ok && have != f.want {
+			if op, ok := f.live(&run); ok && (have != f.want || f.settles) {
 				ops, now = append(ops, op), append(now, plan.Field{Path: f.path, Before: have, After: f.want})
 				continue
 			}
