@@ -14,8 +14,33 @@ import (
 	"3rc/schema/inventory"
 )
 
-// All kinds, in the order in which a plan lists them.
-func All() []plan.Kind { return []plan.Kind{pools{}, networks{}, guests{}} }
+// All kinds, in the order in which a plan lists them. They share what they read,
+// so that each set of kinds serves one goroutine.
+func All() []plan.Kind {
+	r := &reader{}
+	return []plan.Kind{pools{r}, networks{r}, guests{r}}
+}
+
+// reader reads the definitions of all guests once for each input.
+type reader struct {
+	in   *plan.Input
+	seen map[string][]sighting // by host
+}
+
+// sightings are the guests that a host reported.
+func (r *reader) sightings(in *plan.Input, host string) []sighting {
+	if r.in != in {
+		r.in, r.seen = in, map[string][]sighting{}
+	}
+	out, ok := r.seen[host]
+	if !ok {
+		for _, fact := range in.View(host).Of(inventory.Domain) {
+			out = append(out, look(host, fact))
+		}
+		r.seen[host] = out
+	}
+	return out
+}
 
 // sighting is a guest as one host has it.
 type sighting struct {
@@ -44,7 +69,7 @@ type fleet struct {
 	bases   map[string]bool // base images that marks name, by baseKey: true if a finished volume was made from it
 }
 
-func newFleet(in *plan.Input) *fleet {
+func (r *reader) fleet(in *plan.Input) *fleet {
 	f := &fleet{in: in, stores: map[string]*hostStorage{}, others: map[string][]sighting{}, bases: map[string]bool{}, unseen: in.Seen.Unseen()}
 	byAddress, byName := map[string]*guest{}, map[string]*guest{}
 	for _, vm := range in.Config.VMs {
@@ -53,10 +78,8 @@ func newFleet(in *plan.Input) *fleet {
 		byAddress[vm.Address], byName[vm.Name] = g, g
 	}
 	for _, host := range in.Seen.Hosts() {
-		for _, fact := range in.View(host).Facts {
-			if fact.Class == inventory.Domain {
-				f.sort(look(host, fact), byAddress, byName)
-			}
+		for _, s := range r.sightings(in, host) {
+			f.sort(s, byAddress, byName)
 		}
 	}
 	return f

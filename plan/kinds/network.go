@@ -14,23 +14,23 @@ import (
 )
 
 // networks compares libvirt networks, on every host that answers.
-type networks struct{}
+type networks struct{ *reader }
 
-func (networks) Diff(in *plan.Input) []plan.Change {
+func (k networks) Diff(in *plan.Input) []plan.Change {
 	var out []plan.Change
 	wanted := map[string]bool{}
 	for _, n := range in.Config.Networks {
 		wanted[n.Name] = true
 		for _, h := range in.Config.Hosts {
 			if v := in.View(h.Name); v.Seen {
-				out = append(out, networkOn(in, n, h.Name, v)...)
+				out = append(out, k.networkOn(in, n, h.Name, v)...)
 			}
 		}
 	}
-	return append(out, goneNetworks(in, wanted)...)
+	return append(out, k.gone(in, wanted)...)
 }
 
-func networkOn(in *plan.Input, n *schema.Network, host string, v inventory.View) []plan.Change {
+func (k networks) networkOn(in *plan.Input, n *schema.Network, host string, v inventory.View) []plan.Change {
 	c := plan.Change{Address: n.Ident.Address, Kind: "network", Name: n.Name, Host: host}
 	fact, found := v.Find(inventory.Network, n.Name)
 	if n.Existing {
@@ -74,19 +74,19 @@ func networkOn(in *plan.Input, n *schema.Network, host string, v inventory.View)
 		c.Note = fmt.Sprintf("%s has a network %q that 3rc did not make: set existing = true to use it as it is, or name = to give ours another name", host, n.Name)
 		return []plan.Change{c}
 	}
-	return networkDrift(in, n, v, fact, &seen, want, c, define, start, auto, op(plan.NetworkStop, key+" defined"))
+	return k.networkDrift(in, n, v, fact, &seen, want, c, define, start, auto, op(plan.NetworkStop, key+" defined"))
 }
 
 // networkDrift puts a network of ours right. A running network takes a new
 // definition only when it is started again, which would cut off the guests of
 // one that libvirt makes itself.
-func networkDrift(in *plan.Input, n *schema.Network, v inventory.View, fact inventory.Fact, seen, want *lx.Network, c plan.Change, define, start, auto, stop plan.Op) []plan.Change {
+func (k networks) networkDrift(in *plan.Input, n *schema.Network, v inventory.View, fact inventory.Fact, seen, want *lx.Network, c plan.Change, define, start, auto, stop plan.Op) []plan.Change {
 	c.Action, c.Reason, c.When = plan.Update, plan.Drift, plan.Live
 	c.Fields = networkFields(seen, want)
 	active := fact.State == inventory.StateActive
 	if len(c.Fields) > 0 {
 		if n.Mode != "bridge" && active {
-			if users := networkUsers(v, n.Name); len(users) > 0 {
+			if users := k.users(in, v.Host, n.Name); len(users) > 0 {
 				c.Action, c.Reason = plan.Hold, plan.InUse
 				c.Note = fmt.Sprintf("changing it would cut off %s on %s: stop or move the guests there first", strings.Join(users, ", "), c.Host)
 				return []plan.Change{c}
@@ -114,20 +114,16 @@ func networkDrift(in *plan.Input, n *schema.Network, v inventory.View, fact inve
 	return []plan.Change{c}
 }
 
-// networkUsers are the running guests of a host that are connected to a network.
-func networkUsers(v inventory.View, network string) []string {
+// users are the running guests of a host that are connected to a network.
+func (k networks) users(in *plan.Input, host, network string) []string {
 	var out []string
-	for _, f := range v.Of(inventory.Domain) {
-		if !f.State.Live() {
-			continue
-		}
-		s := look(v.Host, f)
-		if s.dom.Devices == nil {
+	for _, s := range k.sightings(in, host) {
+		if !s.fact.State.Live() || s.dom.Devices == nil {
 			continue
 		}
 		for _, i := range s.dom.Devices.Interfaces {
 			if i.Source != nil && i.Source.Network != nil && i.Source.Network.Network == network {
-				out = append(out, f.Name)
+				out = append(out, s.fact.Name)
 				break
 			}
 		}
@@ -228,10 +224,10 @@ func networkXML(cfg *schema.Config, n *schema.Network, host string) *lx.Network 
 	return x
 }
 
-// goneNetworks takes away marked networks that the files no longer name.
-func goneNetworks(in *plan.Input, wanted map[string]bool) []plan.Change {
+// gone takes away marked networks that the files no longer name.
+func (k networks) gone(in *plan.Input, wanted map[string]bool) []plan.Change {
 	var out []plan.Change
-	going := newFleet(in).going()
+	going := k.fleet(in).going()
 	for _, host := range in.Seen.Hosts() {
 		v := in.View(host)
 		for _, f := range v.Of(inventory.Network) {
@@ -247,7 +243,7 @@ func goneNetworks(in *plan.Input, wanted map[string]bool) []plan.Change {
 				continue
 			}
 			c := plan.Change{Address: mark.Address, Kind: "network", Name: f.Name, Host: host, Action: plan.Destroy, Reason: plan.Gone}
-			waits, stays := going.after(host, networkUsers(v, f.Name))
+			waits, stays := going.after(host, k.users(in, host, f.Name))
 			if stays != "" {
 				c.Action, c.Reason = plan.Hold, plan.InUse
 				c.Note = fmt.Sprintf("the files no longer name it, and %s, which runs on %s, is connected to it", stays, host)

@@ -12,9 +12,9 @@ import (
 
 // pools compares storage pools. libvirt keeps no metadata on a pool, so that one
 // of ours is known by its UUID, which is derived from its address.
-type pools struct{}
+type pools struct{ *reader }
 
-func (pools) Diff(in *plan.Input) []plan.Change {
+func (k pools) Diff(in *plan.Input) []plan.Change {
 	var out []plan.Change
 	wanted := map[string]bool{}
 	for _, p := range in.Config.Pools {
@@ -25,7 +25,7 @@ func (pools) Diff(in *plan.Input) []plan.Change {
 			}
 		}
 	}
-	return append(out, gonePools(in, wanted)...)
+	return append(out, gonePools(in, k.fleet(in), wanted)...)
 }
 
 func poolOn(in *plan.Input, p *schema.Pool, host string, v inventory.View) []plan.Change {
@@ -118,8 +118,7 @@ func poolXML(p *schema.Pool, uuid string) string {
 
 // gonePools undefines pools of ours that the files no longer name. Their
 // directories and volumes stay.
-func gonePools(in *plan.Input, wanted map[string]bool) []plan.Change {
-	fleet := newFleet(in)
+func gonePools(in *plan.Input, fleet *fleet, wanted map[string]bool) []plan.Change {
 	going := fleet.going()
 	var out []plan.Change
 	for _, host := range in.Seen.Hosts() {

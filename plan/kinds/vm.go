@@ -12,14 +12,14 @@ import (
 )
 
 // guests compares virtual machines.
-type guests struct{}
+type guests struct{ *reader }
 
 // shutdownLimit is how long a guest may take to shut down before it is
 // destroyed (language.md, "Lifecycle").
 const shutdownLimit = 2 * time.Minute
 
-func (guests) Diff(in *plan.Input) []plan.Change {
-	f := newFleet(in)
+func (k guests) Diff(in *plan.Input) []plan.Change {
+	f := k.fleet(in)
 	var out []plan.Change
 	var placeable []*guest
 	for _, g := range f.guests {
