@@ -7,7 +7,6 @@ package schema
 import (
 	"fmt"
 	"io/fs"
-	"path"
 	"sort"
 	"strings"
 
@@ -274,6 +273,3 @@ func sortedAttributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	sort.Slice(out, func(i, j int) bool { return out[i].SrcRange.Start.Byte < out[j].SrcRange.Start.Byte })
 	return out
 }
-
-// isPlainFile tells whether a path stays in the directory.
-func isPlainFile(p string) bool { return !path.IsAbs(p) && !strings.HasPrefix(path.Clean(p), "../") }
