@@ -49,6 +49,8 @@ type sighting struct {
 	dom  *lx.Domain // inactive
 	mark *Mark      // nil: not marked
 	err  error      // its definition or mark cannot be read
+
+	adopted bool // not marked yet, and to be taken over
 }
 
 // guest is a vm of the configuration and what was seen of it.

@@ -31,9 +31,9 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 		c.Reason = plan.Moved
 		fields = append(fields, plan.Field{Path: "address", Before: s.mark.Address, After: vm.Address})
 	}
-	if vm.Adopt && s.mark.Generation == 0 {
+	if s.adopted {
 		c.Action, c.Reason = plan.Adopt, plan.Adopted
-		c.Note = "it gets the mark of this cluster"
+		fields = append(fields, plan.Field{Path: "mark", Before: "absent", After: f.in.Config.Cluster.Name})
 	}
 	if !s.fact.Persistent {
 		fields = append(fields, plan.Field{Path: "persistent", Before: "false", After: "true"})

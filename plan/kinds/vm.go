@@ -71,6 +71,7 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 	if len(g.seen) == 0 && len(g.foreign) == 1 {
 		s := g.foreign[0]
 		s.mark = &Mark{Cluster: f.in.Config.Cluster.Name, Address: g.vm.Address}
+		s.adopted = true
 		g.seen, g.foreign = []sighting{s}, nil
 		return plan.Change{}, false
 	}
