@@ -62,15 +62,23 @@ func (e *Error) Error() string {
 	if e.Host != "" {
 		s = e.Host + ": " + s
 	}
+	if r := e.reason(); r != "" {
+		s += ": " + r
+	}
+	return s
+}
+
+// reason says what went wrong, without what was tried and where.
+func (e *Error) reason() string {
 	switch {
 	case e.Err == nil && e.Kind == nil:
-		return s
+		return ""
 	case e.Err == nil:
-		return s + ": " + e.Kind.Error()
+		return e.Kind.Error()
 	case e.Kind == nil || strings.Contains(e.Err.Error(), e.Kind.Error()):
-		return s + ": " + e.Err.Error()
+		return e.Err.Error()
 	}
-	return s + ": " + e.Kind.Error() + ": " + e.Err.Error()
+	return e.Kind.Error() + ": " + e.Err.Error()
 }
 
 func (e *Error) Unwrap() []error {
@@ -188,6 +196,10 @@ func wrap(host, tried string, err error) error {
 	if err == nil {
 		return nil
 	}
+	return worded(host, tried, err)
+}
+
+func worded(host, tried string, err error) *Error {
 	kind := kindOf(err)
 	if kind == errSilent || kind == errLost {
 		kind = ErrUnreachable

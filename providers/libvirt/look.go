@@ -43,7 +43,7 @@ func (f *Fleet) LookAt(ctx context.Context, name string, limit time.Duration) in
 	unseen := inventory.View{Host: name, TakenAt: time.Now()}
 	h, err := f.host(name)
 	if err != nil {
-		unseen.Why = wrap(name, "looking", err).Error()
+		unseen.Why = worded(name, "looking", err).reason()
 		return unseen
 	}
 	v, err := run(ctx, h.asking, look)
@@ -53,7 +53,7 @@ func (f *Fleet) LookAt(ctx context.Context, name string, limit time.Duration) in
 		v, err = run(ctx, h.asking, look)
 	}
 	if err != nil {
-		unseen.Why = wrap(name, "looking", err).Error()
+		unseen.Why = worded(name, "looking", err).reason()
 		return unseen
 	}
 	v.Host, v.Seen = name, true
