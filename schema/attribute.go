@@ -393,7 +393,7 @@ func (d *decoder) fields(what string, n *noun, v cty.Value, expr hcl.Expression,
 	}
 	for i := range n.fields {
 		if n.fields[i].required && !src.Has(n.fields[i].name) && !unknown {
-			d.fail("Missing key", fmt.Sprintf("%s needs the key %q: %s", what, n.fields[i].name, n.fields[i].doc), expr.Range())
+			d.fail("Missing key", fmt.Sprintf("%s needs the key %s: %s.", what, n.fields[i].name, n.fields[i].written()), expr.Range())
 		}
 	}
 	into.FieldByName("Block").Set(reflect.ValueOf(src))

@@ -18,7 +18,7 @@ func (c *checker) cluster() {
 	}
 	c.version(cl)
 	for i, a := range cl.Anchors {
-		if host, port, err := net.SplitHostPort(a); err == nil {
+		if host, port, err := net.SplitHostPort(a); err == nil && !hasScheme(a) {
 			if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 				c.fail("Wrong value", fmt.Sprintf("anchors: %q has no possible port.", a), cl.At("anchors"))
 			}

@@ -138,7 +138,7 @@ func (c *checker) image(i *Image) {
 	case hasScheme(i.URL) && hasPassword(i.URL):
 		c.fail("Secret in the wrong place", "source holds a password, and is shown in plans and logs.", i.At("source"))
 	}
-	if i.Has("sha256") && !isHex(i.SHA256, 64) {
+	if i.Has("sha256") && i.From == nil && !isHex(i.SHA256, 64) {
 		c.fail("Wrong value", "sha256 must be the 64 hexadecimal digits that `sha256sum FILE` prints.", i.At("sha256"))
 	}
 }

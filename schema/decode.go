@@ -88,7 +88,7 @@ func (d *decoder) rest(n *noun, free []*hclsyntax.Attribute, def hcl.Range, into
 	case *Notify:
 		target.Set(reflect.ValueOf(d.options(free, notifyRules[block.Type], block.Type+" notification", def)))
 	case *Fence:
-		target.Set(reflect.ValueOf(d.options(free, d.fenceRules(block), "fence \""+block.Type+"\"", def)))
+		target.Set(reflect.ValueOf(d.options(free, d.fenceRules(block), block.Type+" fence", def)))
 	default:
 		panic(fmt.Sprintf("schema: no rules for the attributes of a %T", block))
 	}
@@ -141,7 +141,7 @@ func (s *scope) layoutOf(n *noun, body *hclsyntax.Body, def hcl.Range, meta []st
 		for _, name := range missing {
 			l.diags = append(l.diags, &hcl.Diagnostic{
 				Severity: hcl.DiagError, Summary: "Missing attribute",
-				Detail:  fmt.Sprintf("This block needs %s: %s", name, n.fieldNamed(name).doc),
+				Detail:  fmt.Sprintf("This block needs %s: %s.", name, n.fieldNamed(name).written()),
 				Subject: def.Ptr(),
 			})
 		}
@@ -174,8 +174,9 @@ func (d *decoder) defaults(n *noun, into reflect.Value) {
 // makes it.
 type nested struct {
 	*hclsyntax.Block
-	ctx *hcl.EvalContext
-	def hcl.Range
+	ctx     *hcl.EvalContext
+	def     hcl.Range
+	dynamic bool
 }
 
 // secretBlocks are those whose values may be secrets: string literals in them
@@ -217,6 +218,9 @@ func (d *decoder) label(f *field, b nested, v reflect.Value) bool {
 		how := fmt.Sprintf("%s { … }", b.Type)
 		if want == 1 {
 			how = fmt.Sprintf("%s \"%s\" { … }", b.Type, labelExample(f.noun))
+		}
+		if b.dynamic {
+			how += fmt.Sprintf("; a dynamic block gives it a label with labels = [%s.key] beside for_each", b.Type)
 		}
 		d.fail("Wrong number of labels", fmt.Sprintf("A %s block is written %s.", b.Type, how), b.def)
 		return false
@@ -265,7 +269,7 @@ func (d *decoder) place(f *field, b nested, v, into reflect.Value) {
 // expand gives the blocks that a dynamic block makes, or the block itself.
 func (d *decoder) expand(n *noun, raw *hclsyntax.Block) []nested {
 	if raw.Type != "dynamic" {
-		return []nested{{raw, d.ctx, raw.DefRange()}}
+		return []nested{{raw, d.ctx, raw.DefRange(), false}}
 	}
 	spec, ok := d.dynamic(n, raw)
 	if !ok {
@@ -284,7 +288,7 @@ func (d *decoder) expand(n *noun, raw *hclsyntax.Block) []nested {
 		if !d.dynamicLabels(spec, ctx, b) {
 			return out
 		}
-		out = append(out, nested{b, ctx, raw.DefRange()})
+		out = append(out, nested{b, ctx, raw.DefRange(), true})
 	}
 	return out
 }
@@ -339,7 +343,7 @@ func (d *decoder) dynamic(n *noun, raw *hclsyntax.Block) (*dynamicSpec, bool) {
 		spec.content = b
 	}
 	if spec.forEach == nil || spec.content == nil {
-		d.fail("Incomplete dynamic block", "A dynamic block needs for_each and a content block, as in dynamic \"disk\" { for_each = …, content { … } } with a line each.", raw.DefRange())
+		d.fail("Incomplete dynamic block", "A dynamic block needs for_each and a content block, each on lines of its own.", raw.DefRange())
 		return nil, false
 	}
 	return spec, true

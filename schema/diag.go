@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 
@@ -13,12 +14,17 @@ import (
 
 // didYouMean names what was most likely meant, with a leading space, or nothing.
 func didYouMean(given string, names []string) string {
-	// Two slips of the finger are a typing error, three another word; of a short
-	// word one slip leaves too little.
-	best, at := "", min(3, len(given)/2+1)
+	// Two slips of the finger are a typing error, three another word; in a short
+	// word two are one only where letters have changed places.
+	const long = 6
+	best, at := "", 3
 	for _, n := range names {
-		dist := levenshtein.Distance(strings.ToLower(given), strings.ToLower(n), nil)
-		if dist < at || dist == at && best != "" && n < best {
+		a, b := strings.ToLower(given), strings.ToLower(n)
+		dist := levenshtein.Distance(a, b, nil)
+		if dist > 2 || dist == 2 && len(a) < long && sortedLetters(a) != sortedLetters(b) || dist > 0 && len(a) < 2 {
+			continue
+		}
+		if dist < at || dist == at && n < best {
 			best, at = n, dist
 		}
 	}
@@ -26,6 +32,21 @@ func didYouMean(given string, names []string) string {
 		return ""
 	}
 	return fmt.Sprintf(" Did you mean %q?", best)
+}
+
+func sortedLetters(s string) string {
+	b := []byte(s)
+	slices.Sort(b)
+	return string(b)
+}
+
+// meantOr gives what was most likely meant, or, where nothing is near, all that
+// is possible.
+func meantOr(given string, names []string, all string) string {
+	if s := didYouMean(given, names); s != "" {
+		return s
+	}
+	return all
 }
 
 func contains(list []string, s string) bool {
@@ -51,7 +72,7 @@ func unknownAttribute(n *noun, a *hclsyntax.Attribute, meta []string) *hcl.Diagn
 	case contains(metaNames, a.Name):
 		d.Detail = fmt.Sprintf("%s belongs to host, vm, pool and network blocks only.", a.Name)
 	default:
-		d.Detail = fmt.Sprintf("There is no attribute %q here.%s%s", a.Name, didYouMean(a.Name, names), takes(names))
+		d.Detail = fmt.Sprintf("There is no attribute %q here.%s", a.Name, meantOr(a.Name, names, takes(names)))
 	}
 	return d
 }
@@ -93,7 +114,7 @@ func unknownBlocks(n *noun, body *hclsyntax.Body, meta []string) hcl.Diagnostics
 		case foreign[name] != "":
 			d.Detail = fmt.Sprintf("There is no %q here. %s", name, foreign[name])
 		default:
-			d.Detail = fmt.Sprintf("There is no block %q here.%s%s", name, didYouMean(name, n.names()), takes(append(n.names(), meta...)))
+			d.Detail = fmt.Sprintf("There is no block %q here.%s", name, meantOr(name, n.names(), takes(append(n.names(), meta...))))
 		}
 		diags = append(diags, d)
 	}

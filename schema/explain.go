@@ -119,7 +119,7 @@ func rootValue(name string, ctx *hcl.EvalContext) cty.Value {
 
 // explainStep says what there is where something was looked for in vain.
 func (s *scope) explainStep(d *hcl.Diagnostic, expr hcl.Expression, ctx *hcl.EvalContext) {
-	in, asked := failingStep(expr, ctx)
+	in, asked, what := failingStep(expr, ctx)
 	if in == cty.NilVal || in.IsMarked() || asked != cty.NilVal && asked.ContainsMarked() {
 		return
 	}
@@ -136,7 +136,11 @@ func (s *scope) explainStep(d *hcl.Diagnostic, expr hcl.Expression, ctx *hcl.Eva
 		d.Detail = fmt.Sprintf("%s is a single object, and a reference to it has only name and address: %q is neither.%s Lists come from count, objects from for_each.", in.GetAttr("address").AsString(), key, didYouMean(key, []string{"name", "address"}))
 	case t.IsObjectType() || t.IsMapType():
 		names := keysOf(in)
-		d.Detail = fmt.Sprintf("There is no %q in this object.%s%s", key, didYouMean(key, names), someNames(names))
+		d.Detail = fmt.Sprintf("%s has no %q.%s%s", what, key, didYouMean(key, names), someNames(names))
+		if contains(referable, what) {
+			d.Summary = "Dangling reference"
+			d.Detail = fmt.Sprintf("There is no %s.%s.%s%s", what, key, didYouMean(key, names), strings.Replace(someNames(names), " It has", " There are", 1))
+		}
 	case t.IsTupleType() || t.IsListType():
 		if in.LengthInt() == 0 {
 			d.Detail = "This list is empty."
@@ -176,48 +180,56 @@ func someNames(names []string) string {
 
 // failingStep finds the value in which an attribute or index was looked for,
 // and what was looked for.
-func failingStep(expr hcl.Expression, ctx *hcl.EvalContext) (in, asked cty.Value) {
+func failingStep(expr hcl.Expression, ctx *hcl.EvalContext) (in, asked cty.Value, what string) {
+	what = "This object"
 	switch e := expr.(type) {
 	case *hclsyntax.ScopeTraversalExpr:
 		if len(e.Traversal) == 0 {
-			return cty.NilVal, cty.NilVal
+			break
 		}
-		return walkSteps(rootValue(e.Traversal.RootName(), ctx), e.Traversal[1:])
+		n := 0
+		in, asked, n = walkSteps(rootValue(e.Traversal.RootName(), ctx), e.Traversal[1:])
+		return in, asked, traversalText(e.Traversal[:n+1])
 	case *hclsyntax.RelativeTraversalExpr:
 		v, diags := e.Source.Value(ctx)
 		if diags.HasErrors() {
-			return cty.NilVal, cty.NilVal
+			break
 		}
-		return walkSteps(v, e.Traversal)
+		in, asked, _ = walkSteps(v, e.Traversal)
+		return in, asked, what
 	case *hclsyntax.IndexExpr:
 		v, diags := e.Collection.Value(ctx)
 		k, kd := e.Key.Value(ctx)
 		if diags.HasErrors() || kd.HasErrors() {
-			return cty.NilVal, cty.NilVal
+			break
 		}
-		return v, k
+		if st, ok := e.Collection.(*hclsyntax.ScopeTraversalExpr); ok {
+			what = traversalText(st.Traversal)
+		}
+		return v, k, what
 	}
-	return cty.NilVal, cty.NilVal
+	return cty.NilVal, cty.NilVal, what
 }
 
-func walkSteps(v cty.Value, steps hcl.Traversal) (in, asked cty.Value) {
+// walkSteps finds the step that fails, and its index.
+func walkSteps(v cty.Value, steps hcl.Traversal) (in, asked cty.Value, n int) {
 	for i := range steps {
 		if v == cty.NilVal {
-			return cty.NilVal, cty.NilVal
+			break
 		}
 		next, diags := steps[i : i+1].TraverseRel(v)
 		if diags.HasErrors() {
 			switch st := steps[i].(type) {
 			case hcl.TraverseAttr:
-				return v, cty.StringVal(st.Name)
+				return v, cty.StringVal(st.Name), i
 			case hcl.TraverseIndex:
-				return v, st.Key
+				return v, st.Key, i
 			}
-			return cty.NilVal, cty.NilVal
+			break
 		}
 		v = next
 	}
-	return cty.NilVal, cty.NilVal
+	return cty.NilVal, cty.NilVal, 0
 }
 
 // dangling finds references to what does not exist.

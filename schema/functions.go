@@ -155,7 +155,7 @@ var replaceFunc = function.New(&function.Spec{
 
 func toFunc(want cty.Type) function.Function {
 	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "v", Type: cty.DynamicPseudoType, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
+		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
 		Type: func(args []cty.Value) (cty.Type, error) {
 			got := args[0].Type()
 			if got.Equals(want) {

@@ -152,7 +152,7 @@ func (s *scope) add(b *hclsyntax.Block) hcl.Diagnostics {
 			return fail("Block in the wrong place", fmt.Sprintf("A %s block stands inside a %s block.", b.Type, t.name))
 		}
 	}
-	return fail("Unknown block", fmt.Sprintf("There is no block %q.%s The blocks are: %s.", b.Type, didYouMean(b.Type, names), strings.Join(names, ", ")))
+	return fail("Unknown block", fmt.Sprintf("There is no block %q.%s", b.Type, meantOr(b.Type, names, " The blocks are: "+strings.Join(names, ", ")+".")))
 }
 
 // addNoun files a block under its kind and label.
@@ -169,7 +169,7 @@ func (s *scope) addNoun(b *hclsyntax.Block, kind int) hcl.Diagnostics {
 		}
 		return hcl.Diagnostics{{
 			Severity: hcl.DiagError, Summary: "Wrong number of labels",
-			Detail:  fmt.Sprintf("A %s block is written %s; this one has %d labels.", b.Type, how, len(b.Labels)),
+			Detail:  fmt.Sprintf("A %s block is written %s.", b.Type, how),
 			Subject: b.DefRange().Ptr(),
 		}}
 	}

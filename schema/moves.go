@@ -27,7 +27,7 @@ func (d *decoder) address(expr hcl.Expression, into reflect.Value) {
 		}
 	}
 	if kind := tr.RootName(); !contains(movable, kind) {
-		d.fail("Not an address", fmt.Sprintf("Only %s blocks can be moved or removed, and this names a %s.%s", strings.Join(movable, ", "), kind, didYouMean(kind, movable)), expr.Range())
+		d.fail("Not an address", fmt.Sprintf("Only %s blocks can be moved or removed, and this names a %s.%s", "vm, pool and network", kind, didYouMean(kind, movable)), expr.Range())
 		return
 	}
 	into.SetString(traversalText(tr))
@@ -132,6 +132,9 @@ func (c *checker) move(m *Moved, froms map[string]hcl.Range) {
 		c.fail("Moved, and still there", fmt.Sprintf("%s still stands in the files%s. Delete or rename its block, or delete this one.", now, c.whereIs(now)), m.At("from"))
 		return
 	}
+	if c.circular[m.From] {
+		return // told with another of its moved blocks
+	}
 	seen := map[string]bool{m.From: true}
 	for at := m.To; ; {
 		next := ""
@@ -144,6 +147,7 @@ func (c *checker) move(m *Moved, froms map[string]hcl.Range) {
 			break
 		}
 		if seen[at] {
+			c.circular = seen
 			c.fail("Moved in a circle", fmt.Sprintf("%s comes back to itself by the moved blocks. Remove one of them.", m.From), m.At("to"))
 			return
 		}

@@ -156,7 +156,7 @@ func (d *decoder) options(free []*hclsyntax.Attribute, rules optionRules, what s
 		rule := rules.find(a.Name)
 		if rule == nil && !rules.open {
 			unknown = true
-			d.fail("Unknown attribute", fmt.Sprintf("A %s has no attribute %q.%s%s", what, a.Name, didYouMean(a.Name, rules.names()), listNames(" It takes ", rules.names())), a.NameRange)
+			d.fail("Unknown attribute", fmt.Sprintf("This %s has no attribute %q.%s", what, a.Name, meantOr(a.Name, rules.names(), listNames(" It takes ", rules.names()))), a.NameRange)
 			continue
 		}
 		if rule == nil {
@@ -168,12 +168,14 @@ func (d *decoder) options(free []*hclsyntax.Attribute, rules optionRules, what s
 	}
 	for _, r := range rules.rules {
 		if r.required && !unknown && !hasFree(free, r.name) {
-			d.fail("Missing attribute", fmt.Sprintf("A %s needs %s: %s", what, r.name, r.doc), def)
+			d.fail("Missing attribute", fmt.Sprintf("This %s needs %s, %s: %s", what, r.name, optionKindNames[r.kind], lowerFirst(r.doc)), def)
 		}
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
+
+func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 
 func listNames(lead string, names []string) string {
 	if len(names) == 0 {
@@ -285,7 +287,7 @@ func optionText(v cty.Value, kind optionKind) (text, why string) {
 
 func isURL(s string) bool {
 	// A placeholder stands where the guest's address will.
-	u, err := url.Parse(strings.NewReplacer("{address}", "192.0.2.1", "{name}", "guest").Replace(s))
+	u, err := url.Parse(placeholder.ReplaceAllString(s, "x"))
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 

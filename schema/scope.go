@@ -326,12 +326,17 @@ func (s *scope) checkNames() {
 				first[k] = in
 				continue
 			}
-			rng := set.block.DefRange()
-			if a := set.block.Body.Attributes["name"]; a != nil {
+			// The block that chose its name is the one to be changed.
+			at := set
+			if set.block.Body.Attributes["name"] == nil {
+				at = s.byKind[old.Kind][old.Label]
+			}
+			rng := at.block.DefRange()
+			if a := at.block.Body.Attributes["name"]; a != nil {
 				rng = a.Expr.Range()
 			}
 			set.failed = true
-			s.fail("Duplicate name", fmt.Sprintf("%s and %s are both called %q. Names are unique in the fleet for each kind: set name = on one of them.", old.Address, in.Address, in.Name), rng)
+			s.fail("Duplicate name", fmt.Sprintf("%s and %s are both called %q. Names are unique in the fleet for each kind: give one of them another.", old.Address, in.Address, in.Name), rng)
 			break
 		}
 	}

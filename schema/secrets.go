@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -33,9 +34,15 @@ func (f *Files) masked(name string) []byte {
 		tokens, _ := hclsyntax.LexConfig(s.bytes, name, hcl.InitialPos)
 		m := masker{tokens: tokens, out: s.shown}
 		m.run(s.vars)
+		for _, at := range userInfo.FindAllSubmatchIndex(s.shown, -1) {
+			m.blank(at[2], at[3])
+		}
 	}
 	return s.shown
 }
+
+// userInfo finds the password in a URL.
+var userInfo = regexp.MustCompile(`://[^/@\s":]*:([^/@\s"]+)@`)
 
 // masker walks the tokens of a file and masks the literals of some regions.
 type masker struct {
@@ -215,8 +222,10 @@ func knownRoot(word string) bool {
 	return word == "var" || word == "local" || word == "each" || word == "count" || word == "self" || contains(referable, word) || secretBlocks[word]
 }
 
-func (m *masker) stars(r hcl.Range) {
-	for i := r.Start.Byte; i < r.End.Byte && i < len(m.out); i++ {
+func (m *masker) stars(r hcl.Range) { m.blank(r.Start.Byte, r.End.Byte) }
+
+func (m *masker) blank(from, to int) {
+	for i := from; i < to && i < len(m.out); i++ {
 		if m.out[i] != '\n' && m.out[i] != '\r' {
 			m.out[i] = '*'
 		}

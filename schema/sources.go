@@ -107,7 +107,7 @@ func (f *Files) parse(name string, src []byte, vars bool) (*hclsyntax.Body, hcl.
 	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
-		return nil, withoutValues(diags)
+		return nil, firstSyntaxErrors(diags)
 	}
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
@@ -115,6 +115,24 @@ func (f *Files) parse(name string, src []byte, vars bool) (*hclsyntax.Body, hcl.
 	}
 	s.body, s.nav = body, file.Nav
 	return body, diags
+}
+
+// firstSyntaxErrors keeps the first of each run of errors: the parser finds its
+// way again only at the next block, and what it says before that misleads.
+func firstSyntaxErrors(diags hcl.Diagnostics) hcl.Diagnostics {
+	var out hcl.Diagnostics
+	last := -1
+	for _, d := range withoutValues(diags) {
+		if d.Subject != nil && last >= 0 && d.Subject.Start.Line <= last+1 {
+			last = d.Subject.Start.Line
+			continue
+		}
+		if d.Subject != nil {
+			last = d.Subject.End.Line
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // template remembers the text of a template, so that its errors can be shown.

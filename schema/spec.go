@@ -211,6 +211,30 @@ func (f *field) parseDefault(text string, t reflect.Type) reflect.Value {
 	return v
 }
 
+// written says how a value of the field is written.
+func (f *field) written() string {
+	switch f.kind {
+	case kindSize, kindDuration, kindPercent:
+		return unitExamples[f.kind]
+	case kindInt, kindFloat:
+		return "a number"
+	case kindBool, kindBoolPtr:
+		return "true or false"
+	case kindRef, kindAddress:
+		return "a reference, as in " + append(f.refs, "vm")[0] + ".NAME"
+	case kindRefs:
+		return "a list of references, as in [" + f.refs[0] + ".NAME]"
+	case kindObject, kindObjectMap, kindStringMap:
+		return "an object, as in { … }"
+	case kindName:
+		return "a name"
+	}
+	if len(f.enum) > 0 {
+		return "one of " + strings.Join(f.enum, ", ")
+	}
+	return "a string"
+}
+
 func (f *field) isBlock() bool { return f.kind == kindBlock || f.kind == kindBlocks }
 
 func (n *noun) fieldNamed(name string) *field { return n.byName[name] }

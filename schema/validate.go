@@ -9,11 +9,12 @@ import (
 
 // checker looks at a whole configuration for what no single value shows.
 type checker struct {
-	cfg   *Config
-	s     *scope
-	opts  Options
-	told  map[toldKey]bool
-	diags hcl.Diagnostics
+	cfg      *Config
+	s        *scope
+	opts     Options
+	told     map[toldKey]bool
+	circular map[string]bool // addresses that moved blocks lead back to themselves
+	diags    hcl.Diagnostics
 }
 
 // toldKey makes every problem of a block be told once, however many instances

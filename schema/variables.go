@@ -67,7 +67,8 @@ func (v *variable) decode(s *scope) hcl.Diagnostics {
 		}
 		val, d := a.Expr.Value(nil)
 		if d.HasErrors() || val.IsNull() || val.Type() != want {
-			fail("Wrong type", fmt.Sprintf("%s must be a %s that is written out.", name, want.FriendlyName()), a.Expr.Range())
+			v.failed = true
+			fail("Wrong type", fmt.Sprintf("%s must be %s, written out.", name, map[cty.Type]string{cty.String: "a string", cty.Bool: "true or false"}[want]), a.Expr.Range())
 			return cty.NilVal, false
 		}
 		return val, true
@@ -149,7 +150,7 @@ func (v *variable) unknown() hcl.Diagnostics {
 		if !contains(variableNames, a.Name) {
 			diags = append(diags, &hcl.Diagnostic{
 				Severity: hcl.DiagError, Summary: "Unknown attribute",
-				Detail:  fmt.Sprintf("There is no attribute %q here.%s%s", a.Name, didYouMean(a.Name, variableNames), takes(append(variableNames, "validation"))),
+				Detail:  fmt.Sprintf("There is no attribute %q here.%s", a.Name, meantOr(a.Name, variableNames, takes(append(variableNames, "validation")))),
 				Subject: a.NameRange.Ptr(),
 			})
 			v.failed = true
@@ -231,7 +232,7 @@ func (v *variable) unknownKeys(val cty.Value, t cty.Type, expr hcl.Expression) *
 			k, el := it.Element()
 			key := k.AsString()
 			if !t.HasAttribute(key) {
-				detail := fmt.Sprintf("Variable %q has no key %q.%s The keys are: %s.", v.name, key, didYouMean(key, names), strings.Join(names, ", "))
+				detail := fmt.Sprintf("The type of variable %q has no key %q.%s The keys are: %s.", v.name, key, didYouMean(key, names), strings.Join(names, ", "))
 				if v.sensitive {
 					detail = fmt.Sprintf("A key of the value for variable %q is not in its type. The keys are: %s.", v.name, strings.Join(names, ", "))
 				}
@@ -421,7 +422,7 @@ func (s *scope) checkVariable(v *variable, c *hclsyntax.Block) hcl.Diagnostics {
 	known := []string{"condition", "error_message"}
 	for _, a := range sortedAttributes(c.Body) {
 		if !contains(known, a.Name) {
-			fail("Unknown attribute", fmt.Sprintf("There is no attribute %q here.%s%s", a.Name, didYouMean(a.Name, known), takes(known)), a.NameRange)
+			fail("Unknown attribute", fmt.Sprintf("There is no attribute %q here.%s", a.Name, meantOr(a.Name, known, takes(known))), a.NameRange)
 		}
 	}
 	for _, b := range c.Body.Blocks {
