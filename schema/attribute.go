@@ -43,12 +43,20 @@ func (d *decoder) value(expr hcl.Expression) (v cty.Value, secret, ok bool) {
 		secret = true
 		v, _ = v.UnmarkDeep()
 	}
-	return v, secret, v.IsWhollyKnown()
+	if !v.IsWhollyKnown() {
+		d.gaps++
+		return v, secret, false
+	}
+	return v, secret, true
 }
 
 // attribute sets one field; null tells that the value was null, which is as if
 // the attribute were not there.
 func (d *decoder) attribute(f *field, expr hclsyntax.Expression, into reflect.Value) (null bool) {
+	if secretName(f.name) && !d.masked {
+		d.masked = true
+		defer func() { d.masked = false }()
+	}
 	switch f.kind {
 	case kindTemplate:
 		return d.template(expr, into)
@@ -74,7 +82,7 @@ func (d *decoder) attribute(f *field, expr hclsyntax.Expression, into reflect.Va
 			d.wrongType(f, "a string", v, expr)
 			return false
 		}
-		into.Set(reflect.ValueOf(Text{value: s, Secret: secret || secretName(f.name)}))
+		into.Set(reflect.ValueOf(newText(s, secret || secretName(f.name))))
 		return false
 	}
 	if secret {

@@ -79,7 +79,7 @@ func fenceTarget(f *Fence) string {
 		key += "\x00"
 		for _, o := range f.Options {
 			if o.Name == name {
-				value := strings.ToLower(strings.TrimRight(o.Value.value, "/"))
+				value := strings.ToLower(strings.TrimRight(o.Value.Reveal(), "/"))
 				if u, err := url.Parse(value); err == nil && name == "url" {
 					value = u.Host + u.Path // who asks does not matter
 				}
@@ -146,10 +146,8 @@ hosts:
 				continue hosts
 			}
 		}
-		for k, want := range require {
-			if h.Labels[k] != want {
-				continue hosts
-			}
+		if !hasLabels(h, require) {
+			continue
 		}
 		out = append(out, h)
 	}

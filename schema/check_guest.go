@@ -103,6 +103,9 @@ func (c *checker) place(v *VM, p *PlaceIn) {
 		if p.Allow != nil && !contains(Names(p.Allow), r.Name) {
 			c.fail("Preferred host that is not permitted", fmt.Sprintf("prefer names %s, which allow does not. Add it there, or take it out here.", r.Address), r.Range)
 		}
+		if h := c.cfg.Host(r.Name); h != nil && !c.hostsUnknown() && !hasLabels(h, p.Require) {
+			c.fail("Preferred host that is not permitted", fmt.Sprintf("prefer names %s, which has not all the labels of require. Take it out here, or correct require.", r.Address), r.Range)
+		}
 		if seen[r.Address] {
 			c.fail("Preferred twice", fmt.Sprintf("prefer names %s twice, and an order of preference has each host once.", r.Address), r.Range)
 		}
@@ -111,6 +114,15 @@ func (c *checker) place(v *VM, p *PlaceIn) {
 	if !c.hostsUnknown() {
 		c.required(p)
 	}
+}
+
+func hasLabels(h *Host, want map[string]string) bool {
+	for k, v := range want {
+		if h.Labels[k] != v {
+			return false
+		}
+	}
+	return true
 }
 
 // required looks for the labels that a guest asks for among those of the hosts.

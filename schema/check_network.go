@@ -8,7 +8,7 @@ import (
 
 func (c *checker) network(n *Network) {
 	for _, h := range sortedKeys(n.Bridges) {
-		if c.cfg.Host(h) == nil && !c.s.lost[h] && !c.hostsUnknown() {
+		if c.cfg.Host(h) == nil && !c.hostsUnknown() {
 			c.fail("Unknown key", fmt.Sprintf("bridges: there is no host %q.%s The keys are names of hosts.", h, didYouMean(h, c.hostNames())), n.AtKey("bridges", h))
 		}
 	}
@@ -38,6 +38,11 @@ func (c *checker) network(n *Network) {
 func (c *checker) hostsUnknown() bool {
 	for _, set := range c.s.byKind["host"] {
 		if set.failed {
+			return true
+		}
+	}
+	for _, h := range c.cfg.Hosts {
+		if h.broken {
 			return true
 		}
 	}

@@ -18,7 +18,11 @@ type decoder struct {
 	keys   []attrRange // of maps in the block that is being decoded
 	masked bool        // inside a block whose values may be secrets: no diagnostic quotes them
 	diags  hcl.Diagnostics
+	gaps   int // values that are not known, because something else is wrong
 }
+
+// troubles counts what keeps a block from being judged as a whole.
+func (d *decoder) troubles() int { return len(d.diags) + d.gaps }
 
 func (d *decoder) fail(summary, detail string, rng hcl.Range) {
 	d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: rng.Ptr()})
@@ -58,7 +62,7 @@ func (d *decoder) block(n *noun, body *hclsyntax.Body, def hcl.Range, meta []str
 		l.told = true
 	}
 	src := Block{Range: def, attrs: l.attrs, broken: len(l.diags) > 0}
-	before := len(d.diags)
+	before := d.troubles()
 	d.keys = nil
 	d.defaults(n, into)
 	for _, a := range l.known {
@@ -66,13 +70,13 @@ func (d *decoder) block(n *noun, body *hclsyntax.Body, def hcl.Range, meta []str
 			src.drop(a.field.name)
 		}
 	}
-	src.broken = src.broken || len(d.diags) > before
+	src.broken = src.broken || d.troubles() > before
 	src.keys = d.keys
 	d.blocks(n, body, into, &src)
 	if n.rest >= 0 {
-		before = len(d.diags)
+		before = d.troubles()
 		d.rest(n, l.free, def, into)
-		src.broken = src.broken || len(d.diags) > before
+		src.broken = src.broken || d.troubles() > before
 	}
 	into.FieldByName("Block").Set(reflect.ValueOf(src))
 }
@@ -184,8 +188,11 @@ type nested struct {
 var secretBlocks = map[string]bool{"fence": true, "notify": true, "watch": true, "state": true}
 
 func (d *decoder) blocks(n *noun, body *hclsyntax.Body, into reflect.Value, src *Block) {
+	before := d.troubles()
 	for _, raw := range body.Blocks {
-		for _, b := range d.expand(n, raw) {
+		made := d.expand(n, raw)
+		src.broken = src.broken || d.troubles() > before
+		for _, b := range made {
 			f := n.fieldNamed(b.Type)
 			if f == nil || !f.isBlock() {
 				continue // told by the layout
@@ -363,6 +370,7 @@ func (d *decoder) dynamicValues(spec *dynamicSpec) (cty.Value, bool) {
 		d.fail("Secret in for_each", "How many blocks there are, and their keys, show in plans; they must not come from a secret.", rng)
 		return v, false
 	case !v.IsKnown():
+		d.gaps++
 		return v, false
 	case v.IsNull() || !v.CanIterateElements():
 		d.fail("Wrong type", "for_each of a dynamic block must be a list, a set, a map or an object.", rng)

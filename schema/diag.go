@@ -174,8 +174,13 @@ func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 // Write shows diagnostics with their source lines. Literals that may be secrets
 // are masked.
 func (f *Files) Write(w io.Writer, diags hcl.Diagnostics, width uint, color bool) error {
-	files := make(map[string]*hcl.File, len(f.byName))
-	for name, s := range f.byName {
+	files := map[string]*hcl.File{}
+	for _, d := range diags {
+		if d.Subject == nil || f.byName[d.Subject.Filename] == nil {
+			continue
+		}
+		name := d.Subject.Filename
+		s := f.byName[name]
 		files[name] = &hcl.File{Body: hcl.EmptyBody(), Bytes: f.masked(name), Nav: s.nav}
 	}
 	return hcl.NewDiagnosticTextWriter(w, files, width, color).WriteDiagnostics(diags)

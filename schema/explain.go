@@ -18,9 +18,12 @@ func (s *scope) explain(diags hcl.Diagnostics, expr hcl.Expression, ctx *hcl.Eva
 	if len(diags) == 0 {
 		return nil
 	}
-	if dangling := s.dangling(expr, ctx); len(dangling) > 0 {
+	if dangling := s.dangling(expr, ctx, masked); len(dangling) > 0 {
 		return dangling
 	}
+	// What runs through a for expression has lost its mark there, so that the
+	// whole expression decides.
+	masked = masked || touchesSecret(expr, ctx)
 	var out hcl.Diagnostics
 	for _, d := range diags {
 		out = append(out, s.explainOne(d, expr, ctx, masked)...)
@@ -44,12 +47,14 @@ func (s *scope) explainOne(d *hcl.Diagnostic, expr hcl.Expression, ctx *hcl.Eval
 	}
 	switch d.Summary {
 	case "Call to unknown function":
-		s.explainFunction(d)
+		s.explainFunction(d, masked)
 		return hcl.Diagnostics{d}
 	case "Unsupported attribute", "Invalid index", "Missing map element":
-		s.explainStep(d, expr, ctx)
+		if s.explainStep(d, expr, ctx) {
+			return hcl.Diagnostics{d}
+		}
 	}
-	if masked || touchesSecret(expr, ctx) {
+	if masked {
 		what := "this expression"
 		if isCall {
 			what = "the function " + call.CalledFunctionName()
@@ -61,9 +66,13 @@ func (s *scope) explainOne(d *hcl.Diagnostic, expr hcl.Expression, ctx *hcl.Eval
 
 // explainFunction names the function that was most likely meant. HCL does it
 // too, but of several that are as near it picks any.
-func (s *scope) explainFunction(d *hcl.Diagnostic) {
+func (s *scope) explainFunction(d *hcl.Diagnostic, masked bool) {
 	call, ok := d.Expression.(*hclsyntax.FunctionCallExpr)
 	if !ok {
+		return
+	}
+	if masked {
+		d.Detail = "There is no such function. Its name is not shown, because a secret is part of the expression."
 		return
 	}
 	names := make([]string, 0, len(s.funcs))
@@ -117,11 +126,17 @@ func rootValue(name string, ctx *hcl.EvalContext) cty.Value {
 	return cty.NilVal
 }
 
-// explainStep says what there is where something was looked for in vain.
-func (s *scope) explainStep(d *hcl.Diagnostic, expr hcl.Expression, ctx *hcl.EvalContext) {
+// explainStep says what there is where something was looked for in vain. It
+// tells whether that can be no secret, because it was looked for by its name
+// among things of ours.
+func (s *scope) explainStep(d *hcl.Diagnostic, expr hcl.Expression, ctx *hcl.EvalContext) (open bool) {
 	in, asked, what := failingStep(expr, ctx)
 	if in == cty.NilVal || in.IsMarked() || asked != cty.NilVal && asked.ContainsMarked() {
-		return
+		return false
+	}
+	if st, ok := expr.(*hclsyntax.ScopeTraversalExpr); ok {
+		root := st.Traversal.RootName()
+		open = root == "self" || contains(referable, root)
 	}
 	key := ""
 	if asked != cty.NilVal && !asked.IsNull() && asked.IsKnown() {
@@ -144,10 +159,11 @@ func (s *scope) explainStep(d *hcl.Diagnostic, expr hcl.Expression, ctx *hcl.Eva
 	case t.IsTupleType() || t.IsListType():
 		if in.LengthInt() == 0 {
 			d.Detail = "This list is empty."
-			return
+			return open
 		}
 		d.Detail = fmt.Sprintf("This is a list of %d; write an index from 0 to %d, or [*] for all.", in.LengthInt(), in.LengthInt()-1)
 	}
+	return open
 }
 
 func keysOf(v cty.Value) []string {
@@ -233,10 +249,13 @@ func walkSteps(v cty.Value, steps hcl.Traversal) (in, asked cty.Value, n int) {
 }
 
 // dangling finds references to what does not exist.
-func (s *scope) dangling(expr hcl.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
+func (s *scope) dangling(expr hcl.Expression, ctx *hcl.EvalContext, masked bool) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, tr := range expr.Variables() {
 		if d := s.danglingName(tr, ctx); d != nil {
+			if masked && d.Summary == "Unknown name" {
+				d.Detail = "This names nothing, and is not shown: it may be a secret. Text stands in quotes."
+			}
 			diags = append(diags, d)
 		}
 	}

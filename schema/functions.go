@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
@@ -35,7 +36,7 @@ func (m mark) GoString() string { return string(m) }
 // innerFunctions returns all functions that a template may call as well: one
 // that rendered itself would never end. Reads go through the directory.
 func innerFunctions(s *scope) map[string]function.Function {
-	f := pureFunctions()
+	f := maps.Clone(pure)
 	f["file"] = fileFunc(s, func(b []byte) (string, error) {
 		if !utf8.Valid(b) {
 			return "", errors.New("it is not UTF-8 text; filebase64 reads it")
@@ -52,6 +53,8 @@ func innerFunctions(s *scope) map[string]function.Function {
 	return f
 }
 
+var pure = pureFunctions()
+
 // pureFunctions are those that need nothing but their arguments, under the names
 // that Terraform gave them.
 func pureFunctions() map[string]function.Function {
@@ -63,7 +66,7 @@ func pureFunctions() map[string]function.Function {
 		"formatlist": bounded(stdlib.FormatListFunc, formatBound), "indent": bounded(stdlib.IndentFunc, indentBound), "join": stdlib.JoinFunc, "jsondecode": stdlib.JSONDecodeFunc,
 		"jsonencode": stdlib.JSONEncodeFunc, "keys": stdlib.KeysFunc, "length": lengthFunc, "log": stdlib.LogFunc,
 		"lookup": lookupFunc, "lower": stdlib.LowerFunc, "max": stdlib.MaxFunc, "merge": stdlib.MergeFunc, "min": stdlib.MinFunc,
-		"parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc, "range": stdlib.RangeFunc, "regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc,
+		"parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc, "range": rangeFunc, "regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc,
 		"regex_replace": stdlib.RegexReplaceFunc, "replace": replaceFunc, "reverse": stdlib.ReverseListFunc, "setintersection": stdlib.SetIntersectionFunc,
 		"setproduct": stdlib.SetProductFunc, "setsubtract": stdlib.SetSubtractFunc, "setunion": stdlib.SetUnionFunc, "signum": stdlib.SignumFunc,
 		"slice": stdlib.SliceFunc, "sort": stdlib.SortFunc, "split": stdlib.SplitFunc, "strrev": stdlib.ReverseFunc, "substr": stdlib.SubstrFunc,

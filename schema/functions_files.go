@@ -232,6 +232,7 @@ func (s *scope) explainTemplate(diags hcl.Diagnostics, expr hcl.Expression, ctx 
 	if len(out) > 0 {
 		return out
 	}
+	masked = masked || touchesSecret(expr, ctx)
 	for _, d := range diags {
 		out = append(out, s.explainOne(d, expr, ctx, masked)...)
 	}

@@ -68,6 +68,42 @@ var lookupFunc = function.New(&function.Spec{
 	},
 })
 
+// rangeFunc goes as far as a block can make instances; go-cty's own ends at 1024.
+var rangeFunc = function.New(&function.Spec{
+	VarParam: &function.Parameter{Name: "limits", Type: cty.Number},
+	Type:     function.StaticReturnType(cty.List(cty.Number)),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if len(args) < 1 || len(args) > 3 {
+			return cty.NilVal, fmt.Errorf("range takes a limit, or a start, a limit and at most a step")
+		}
+		start, limit, step := cty.Zero, args[0], cty.NumberIntVal(1)
+		if len(args) > 1 {
+			start, limit = args[0], args[1]
+		}
+		if limit.LessThan(start).True() {
+			step = cty.NumberIntVal(-1)
+		}
+		if len(args) == 3 {
+			step = args[2]
+		}
+		down := limit.LessThan(start).True()
+		if step.RawEquals(cty.Zero) || down != step.LessThan(cty.Zero).True() && !limit.RawEquals(start) {
+			return cty.NilVal, function.NewArgErrorf(len(args)-1, "the step must lead from the start to the limit")
+		}
+		var out []cty.Value
+		for n := start; !down && n.LessThan(limit).True() || down && n.GreaterThan(limit).True(); n = n.Add(step) {
+			if len(out) == maxInstances {
+				return cty.NilVal, fmt.Errorf("more than %d values", maxInstances)
+			}
+			out = append(out, n)
+		}
+		if len(out) == 0 {
+			return cty.ListValEmpty(cty.Number), nil
+		}
+		return cty.ListVal(out), nil
+	},
+})
+
 // everyFunc is alltrue (of nothing: true) or anytrue (of nothing: false).
 func everyFunc(all bool) function.Function {
 	return function.New(&function.Spec{

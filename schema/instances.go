@@ -36,12 +36,12 @@ func (s *scope) instances(set *blockSet, address string) ([]instance, cty.Value,
 	return out, refValue(out[0].Ident), true
 }
 
-// misspeltMeta tells whether count or for_each was most likely meant by an
+// misspeltMeta tells whether count, for_each or name was most likely meant by an
 // attribute that does not exist. That is told where the body is decoded.
 func misspeltMeta(set *blockSet) bool {
 	n := nounOf(top[kindIndex(set.kind)].typ)
 	for name := range set.block.Body.Attributes {
-		if n.fieldNamed(name) == nil && name != "name" && didYouMean(name, []string{"count", "for_each"}) != "" {
+		if n.fieldNamed(name) == nil && name != "name" && didYouMean(name, metaNames) != "" {
 			return true
 		}
 	}

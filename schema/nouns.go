@@ -257,7 +257,7 @@ type PoolSource struct {
 	Adapter   string   `hcl:"adapter" doc:"scsi: host adapter."`
 	Initiator string   `hcl:"initiator" doc:"iscsi-direct: IQN of the initiator."`
 	Username  string   `hcl:"username" doc:"Name for the server."`
-	Secret    string   `hcl:"secret_uuid" doc:"UUID of the libvirt secret that holds the password."`
+	Secret    Text     `hcl:"secret_uuid" doc:"UUID of the libvirt secret that holds the password."`
 }
 
 // Network is a libvirt network.

@@ -30,7 +30,7 @@ const (
 )
 
 var optionKindNames = map[optionKind]string{
-	optText: "a string", optWords: "a string, or a list of strings: the program and its arguments", optPort: "a port, a number from 1 to 65535",
+	optText: "a string", optWords: "a string, or a list of strings: the program and its arguments", optPort: "a number from 1 to 65535",
 	optNumber: "a whole number", optNumbers: "a number, or a list of numbers", optBool: "true or false, without quotes",
 	optDuration: "a duration, a string with a unit as in \"90s\"", optURL: "a URL, as in \"https://host.example.org/path\"",
 	optAny: "a string, a number, or true or false",
@@ -168,14 +168,12 @@ func (d *decoder) options(free []*hclsyntax.Attribute, rules optionRules, what s
 	}
 	for _, r := range rules.rules {
 		if r.required && !unknown && !hasFree(free, r.name) {
-			d.fail("Missing attribute", fmt.Sprintf("This %s needs %s, %s: %s", what, r.name, optionKindNames[r.kind], lowerFirst(r.doc)), def)
+			d.fail("Missing attribute", fmt.Sprintf("This %s needs %s, %s.", what, r.name, optionKindNames[r.kind]), def)
 		}
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
-
-func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 
 func listNames(lead string, names []string) string {
 	if len(names) == 0 {
@@ -194,7 +192,10 @@ func hasFree(free []*hclsyntax.Attribute, name string) bool {
 }
 
 func (d *decoder) option(a *hclsyntax.Attribute, rule *optionRule, rules optionRules) (Option, bool) {
+	wasMasked := d.masked
+	d.masked = wasMasked || secretName(a.Name)
 	v, secret, ok := d.value(a.Expr)
+	d.masked = wasMasked
 	if !ok || v.IsNull() {
 		return Option{}, false
 	}
@@ -218,7 +219,7 @@ func (d *decoder) option(a *hclsyntax.Attribute, rule *optionRule, rules optionR
 			return o, false
 		}
 		if o.List != nil {
-			o.List = append(o.List, Text{value: text, Secret: secret})
+			o.List = append(o.List, newText(text, secret))
 		}
 		joined = append(joined, text)
 	}
@@ -229,12 +230,12 @@ func (d *decoder) option(a *hclsyntax.Attribute, rule *optionRule, rules optionR
 	if rule.kind == optURL && hasPassword(joined[0]) {
 		secret = true // a URL with a password in it is one
 	}
-	o.Value = Text{value: strings.Join(joined, ","), Secret: secret}
+	o.Value = newText(strings.Join(joined, ","), secret)
 	return o, true
 }
 
 func hasPassword(s string) bool {
-	u, err := url.Parse(s)
+	u, err := url.Parse(placeholder.ReplaceAllString(s, "x"))
 	if err != nil {
 		return true // what cannot be read might hold anything
 	}
@@ -344,7 +345,7 @@ func checkProbe(p *Probe, ofGuest bool) hcl.Diagnostics {
 		if o.Value.Secret || o.Name != "url" && o.Name != "host" {
 			continue // elsewhere a brace is most likely the user's own, as in JSON
 		}
-		for _, m := range placeholder.FindAllString(o.Value.value, -1) {
+		for _, m := range placeholder.FindAllString(o.Value.Reveal(), -1) {
 			name := strings.Trim(m, "{}")
 			switch {
 			case !contains(placeholders, name):

@@ -40,7 +40,7 @@ func (d *decoder) chosen(expr hclsyntax.Expression) hclsyntax.Expression {
 			continue
 		case *hclsyntax.ConditionalExpr:
 			cond, diags := e.Condition.Value(d.ctx)
-			if diags.HasErrors() || cond.IsMarked() || !cond.IsKnown() || cond.IsNull() || cond.Type() != cty.Bool || len(d.s.dangling(e, d.ctx)) > 0 {
+			if diags.HasErrors() || cond.IsMarked() || !cond.IsKnown() || cond.IsNull() || cond.Type() != cty.Bool || len(d.s.dangling(e, d.ctx, false)) > 0 {
 				return expr
 			}
 			expr = e.FalseResult

@@ -194,7 +194,7 @@ func (d *decoder) finish(sc *Scenario, cfg *Config) {
 			continue // told where the label was read
 		}
 		late("event", at, e.Range)
-		if len(e.Acts) == 0 {
+		if len(e.attrs) == 0 {
 			d.fail("Empty event", "Nothing happens in this event. Write for example power_off = [\"h1\"].", e.Range)
 		}
 		for j := range e.Acts {

@@ -52,7 +52,7 @@ type masker struct {
 
 func (m *masker) run(everything bool) {
 	if everything {
-		m.mask(0, len(m.tokens))
+		m.values()
 		return
 	}
 	for i := 0; i < len(m.tokens); i++ {
@@ -72,6 +72,24 @@ func (m *masker) run(everything bool) {
 			i = m.header(i, word)
 		}
 	}
+}
+
+// values masks everything but the names of values and what can hold no secret.
+func (m *masker) values() {
+	depth := 0
+	for i, t := range m.tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOParen, hclsyntax.TokenOBrack:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCParen, hclsyntax.TokenCBrack:
+			depth--
+		case hclsyntax.TokenIdent:
+			if depth > 0 || !m.startsLine(i) || !m.is(i+1, hclsyntax.TokenEqual) {
+				m.stars(t.Range)
+			}
+		}
+	}
+	m.mask(0, len(m.tokens))
 }
 
 // header masks the body of a block in which secrets stand. It returns where the

@@ -113,5 +113,5 @@ func (t *Template) Render(self Self) (Text, hcl.Diagnostics) {
 			Severity: hcl.DiagError, Summary: "Wrong type", Detail: "This must be a string.", Subject: t.expr.Range().Ptr(),
 		})
 	}
-	return Text{value: v.AsString(), Secret: len(marks) > 0}, diags
+	return newText(v.AsString(), len(marks) > 0), diags
 }

@@ -444,23 +444,29 @@ func (s *scope) checkVariable(v *variable, c *hclsyntax.Block) hcl.Diagnostics {
 		return s.explain(d, cond.Expr, ctx, v.sensitive)
 	}
 	holds, _ = holds.UnmarkDeep()
+	text, why := s.errorMessage(message.Expr, ctx)
 	switch {
 	case !holds.IsKnown():
 		return nil
 	case holds.IsNull() || holds.Type() != cty.Bool:
 		fail("Wrong type", fmt.Sprintf("condition must be true or false, and this is %s.", friendly(holds)), cond.Expr.Range())
+	case why != "":
+		fail("Wrong type", why, message.Expr.Range())
 	case holds.False():
-		fail("Value of a variable is not permitted", fmt.Sprintf("Variable %q: %s", v.name, s.errorMessage(message.Expr, ctx)), cond.Expr.Range())
+		fail("Value of a variable is not permitted", fmt.Sprintf("Variable %q: %s", v.name, text), cond.Expr.Range())
 	}
 	return diags
 }
 
 // errorMessage is the text of a validation that does not hold, unless it would
 // show a secret.
-func (s *scope) errorMessage(expr hclsyntax.Expression, ctx *hcl.EvalContext) string {
+func (s *scope) errorMessage(expr hclsyntax.Expression, ctx *hcl.EvalContext) (text, why string) {
 	m, diags := expr.Value(ctx)
-	if diags.HasErrors() || m.ContainsMarked() || !m.IsKnown() || m.IsNull() || m.Type() != cty.String {
-		return "its condition does not hold."
+	switch {
+	case diags.HasErrors() || m.ContainsMarked() || !m.IsKnown():
+		return "its condition does not hold.", ""
+	case m.IsNull() || m.Type() != cty.String:
+		return "", fmt.Sprintf("error_message must be a string, and this is %s.", friendly(m))
 	}
-	return m.AsString()
+	return m.AsString(), ""
 }
