@@ -48,9 +48,20 @@ func misspeltMeta(set *blockSet) bool {
 	return false
 }
 
-// maxInstances bounds what one block makes; ten times the largest fleet that
-// 3rc is meant for.
+// maxInstances bounds what all blocks make together; ten times the largest fleet
+// that 3rc is meant for.
 const maxInstances = 50000
+
+// room takes a number of instances from what a configuration may have.
+func (s *scope) room(n int, rng hcl.Range) bool {
+	s.total += n
+	if s.total <= maxInstances {
+		return true
+	}
+	s.fail("Too many instances", fmt.Sprintf("A configuration may have %d instances at most, and this would make it %d.", maxInstances, s.total), rng)
+	s.total -= n
+	return false
+}
 
 func (s *scope) counted(set *blockSet, address string, a *hclsyntax.Attribute) ([]instance, cty.Value, bool) {
 	v, ok := s.meta(a, "count")
@@ -64,6 +75,9 @@ func (s *scope) counted(set *blockSet, address string, a *hclsyntax.Attribute) (
 	n, acc := v.AsBigFloat().Int64()
 	if acc != 0 || n < 0 || n > maxInstances {
 		s.fail("Impossible count", fmt.Sprintf("count must be a whole number from 0 to %d.", maxInstances), a.Expr.Range())
+		return nil, cty.DynamicVal, false
+	}
+	if !s.room(int(n), a.Expr.Range()) {
 		return nil, cty.DynamicVal, false
 	}
 	out := make([]instance, n)
@@ -94,8 +108,7 @@ func (s *scope) forEach(set *blockSet, address string, a *hclsyntax.Attribute) (
 	case v.IsNull() || !isSet && !t.IsMapType() && !t.IsObjectType():
 		s.fail("Wrong type", fmt.Sprintf("for_each must be a map, an object, or a set of strings, and this is %s. Write toset([…]) around a list of strings.", friendly(v)), a.Expr.Range())
 		return nil, cty.DynamicVal, false
-	case v.LengthInt() > maxInstances:
-		s.fail("Too many instances", fmt.Sprintf("for_each may make %d instances at most.", maxInstances), a.Expr.Range())
+	case !s.room(v.LengthInt(), a.Expr.Range()):
 		return nil, cty.DynamicVal, false
 	}
 	var out []instance

@@ -30,6 +30,7 @@ type scope struct {
 	byKind    map[string]map[string]*blockSet
 	sets      []*blockSet
 	root      *hcl.EvalContext // complete after resolveAll
+	total     int              // instances so far
 	diags     hcl.Diagnostics
 	refs      map[string]Ref             // by address
 	path      []string                   // what is being worked out, for cycles
