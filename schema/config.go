@@ -4,9 +4,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"reflect"
-	"sort"
 
 	"github.com/google/uuid"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // Config is one configuration, decoded and complete. It is not changed after Load.
@@ -27,37 +28,49 @@ type Config struct {
 
 // assemble decodes every instance, sorted by label, so that the order of files
 // and blocks never shows.
-func (s *scope) assemble() *Config {
-	sets := append([]*blockSet(nil), s.sets...)
-	sort.SliceStable(sets, func(i, j int) bool { return sets[i].label < sets[j].label })
+func (s *scope) assemble() (*Config, hcl.Diagnostics) {
 	cfg := &Config{}
-	clusters := 0
-	for _, set := range sets {
-		if set.kind == "cluster" {
-			clusters++
-			if clusters > 1 {
-				s.fail("Second cluster", "A configuration describes exactly one cluster.", set.block.DefRange())
-				continue
-			}
+	var all hcl.Diagnostics
+	for _, set := range s.sets {
+		if set.kind == "cluster" && cfg.Cluster != nil {
+			all = append(all, &hcl.Diagnostic{
+				Severity: hcl.DiagError, Summary: "Second cluster",
+				Detail:  fmt.Sprintf("A configuration describes exactly one cluster, and %q stands at %s.", cfg.Cluster.Name, place(cfg.Cluster.Range)),
+				Subject: set.block.DefRange().Ptr(),
+			})
 		}
-		instances := set.instances
-		if set.label == "" {
-			instances = []instance{{Ident: Ident{Kind: set.kind}}}
-		}
-		for i, in := range instances {
+		for i, in := range set.toDecode() {
 			v := reflect.New(top[kindIndex(set.kind)].typ)
 			diags := s.decodeTop(set, in, kindIndex(set.kind), v.Elem())
-			s.diags = append(s.diags, diags...)
-			cfg.add(v.Interface())
+			all = append(all, diags...)
+			if set.kind != "cluster" || cfg.Cluster == nil {
+				cfg.add(v.Interface())
+			}
 			if diags.HasErrors() && i > 0 {
 				break // the further instances would say the same
 			}
 		}
 	}
-	if clusters == 0 {
-		s.diags = append(s.diags, noCluster())
+	return cfg, all
+}
+
+// toDecode are the instances of a block. Where they are not known, the body is
+// decoded once for what is wrong in it.
+func (b *blockSet) toDecode() []instance {
+	switch {
+	case b.label == "":
+		return []instance{{Ident: Ident{Kind: b.kind}}}
+	case !b.failed || len(b.instances) > 0:
+		return b.instances
 	}
-	return cfg
+	unknown := map[string]cty.Value{"index": cty.UnknownVal(cty.Number)}
+	return []instance{{
+		Ident: Ident{Kind: b.kind, Label: b.label, Address: b.kind + "." + b.label, Name: b.label},
+		vars: map[string]cty.Value{
+			"count": cty.ObjectVal(unknown),
+			"each":  cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String), "value": cty.DynamicVal}),
+		},
+	}}
 }
 
 func kindIndex(kind string) int {

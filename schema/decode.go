@@ -4,31 +4,37 @@ import (
 	"fmt"
 	"reflect"
 	"sort"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/ext/dynblock"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 )
 
 // decoder fills nouns from bodies. It goes on after every problem, so that all
 // of them are told at once.
 type decoder struct {
-	s     *scope
-	ctx   *hcl.EvalContext
-	self  *instance
-	diags hcl.Diagnostics
+	s      *scope
+	ctx    *hcl.EvalContext
+	keys   []attrRange // of maps in the block that is being decoded
+	masked bool        // inside a block whose values may be secrets: no diagnostic quotes them
+	diags  hcl.Diagnostics
+	gaps   int // values that are not known, because something else is wrong
 }
+
+// troubles counts what keeps a block from being judged as a whole.
+func (d *decoder) troubles() int { return len(d.diags) + d.gaps }
 
 func (d *decoder) fail(summary, detail string, rng hcl.Range) {
 	d.diags = append(d.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: rng.Ptr()})
 }
 
+// metaNames are the arguments that make instances; they are taken before the
+// body is decoded.
+var metaNames = []string{"count", "for_each", "name"}
+
 // decodeTop fills the noun of a top-level block.
 func (s *scope) decodeTop(set *blockSet, in instance, kind int, into reflect.Value) hcl.Diagnostics {
-	d := &decoder{s: s, ctx: s.root, self: &in}
+	d := &decoder{s: s, ctx: s.root}
 	if len(in.vars) > 0 {
 		d.ctx = s.root.NewChild()
 		d.ctx.Variables = in.vars
@@ -42,537 +48,359 @@ func (s *scope) decodeTop(set *blockSet, in instance, kind int, into reflect.Val
 	}
 	var meta []string
 	if top[kind].multiple {
-		meta = []string{"count", "for_each", "name"}
+		meta = metaNames
 	}
 	d.block(n, set.block.Body, set.block.DefRange(), meta, into)
 	return d.diags
 }
 
 // block fills one noun from one body.
-func (d *decoder) block(n *noun, body hcl.Body, def hcl.Range, meta []string, into reflect.Value) {
-	schema := n.bodySchema()
-	for _, m := range meta {
-		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: m})
+func (d *decoder) block(n *noun, body *hclsyntax.Body, def hcl.Range, meta []string, into reflect.Value) {
+	l := d.s.layoutOf(n, body, def, meta)
+	if !l.told {
+		d.diags = append(d.diags, l.diags...)
+		l.told = true
 	}
-	if hasDynamic(body) {
-		body = dynblock.Expand(body, d.ctx)
-	}
-	var content *hcl.BodyContent
-	var diags hcl.Diagnostics
-	var rest hcl.Body
-	if n.rest >= 0 {
-		content, rest, diags = body.PartialContent(schema)
-	} else {
-		content, diags = body.Content(schema)
-	}
-	d.diags = append(d.diags, d.s.explainBody(diags, n, def)...)
-	src := Block{Range: def}
-	for _, a := range content.Attributes {
-		src.attrs = append(src.attrs, attrRange{a.Name, a.Expr.Range()})
-	}
+	src := Block{Range: def, attrs: l.attrs, broken: len(l.diags) > 0}
+	before := d.troubles()
+	d.keys = nil
 	d.defaults(n, into)
-	for i := range n.fields {
-		f := &n.fields[i]
-		if a := content.Attributes[f.name]; a != nil && f.kind != kindLabel && f.kind != kindRest {
-			d.attribute(f, a.Expr, into.Field(f.index))
+	for _, a := range l.known {
+		if null := d.attribute(a.field, a.expr, into.Field(a.field.index)); null {
+			src.drop(a.field.name)
 		}
 	}
-	d.blocks(n, content, into)
-	if rest != nil {
-		opts := d.options(rest)
-		into.Field(n.fields[n.rest].index).Set(reflect.ValueOf(opts))
-		for _, o := range opts {
-			src.attrs = append(src.attrs, attrRange{o.Name, o.Range})
-		}
+	src.broken = src.broken || d.troubles() > before
+	src.keys = d.keys
+	d.blocks(n, body, into, &src)
+	if n.rest >= 0 {
+		before = d.troubles()
+		d.rest(n, l.free, def, into)
+		src.broken = src.broken || d.troubles() > before
 	}
-	sort.Slice(src.attrs, func(i, j int) bool { return src.attrs[i].name < src.attrs[j].name })
 	into.FieldByName("Block").Set(reflect.ValueOf(src))
 }
 
-func hasDynamic(body hcl.Body) bool {
-	b, ok := body.(*hclsyntax.Body)
-	if !ok {
-		return true // already expanded further out
-	}
-	for _, x := range b.Blocks {
-		if x.Type == "dynamic" {
-			return true
-		}
-	}
-	return false
-}
-
-// defaults sets what the block may leave out.
-func (d *decoder) defaults(n *noun, into reflect.Value) {
-	for i := range n.fields {
-		f := &n.fields[i]
-		if !f.hasDef {
-			continue
-		}
-		if err := setText(f, f.def, into.Field(f.index)); err != nil {
-			panic(fmt.Sprintf("schema: default of %s.%s: %v", n.typ.Name(), f.name, err))
-		}
-	}
-}
-
-// setText sets a field from its text in a default tag.
-func setText(f *field, text string, v reflect.Value) error {
-	switch f.kind {
-	case kindString:
-		v.SetString(text)
-		return nil
-	case kindSize, kindDuration, kindPercent:
-		return setUnit(f.kind, text, v)
-	case kindBool:
-		v.SetBool(text == "true")
-		return nil
-	case kindInt:
-		var n int64
-		_, err := fmt.Sscan(text, &n)
-		v.SetInt(n)
-		return err
-	case kindFloat:
-		var x float64
-		_, err := fmt.Sscan(text, &x)
-		v.SetFloat(x)
-		return err
-	}
-	return fmt.Errorf("no default possible")
-}
-
-func setUnit(kind fieldKind, text string, v reflect.Value) error {
-	switch kind {
-	case kindSize:
-		s, err := ParseSize(text)
-		v.SetUint(uint64(s))
-		return err
-	case kindDuration:
-		s, err := ParseDuration(text)
-		v.SetInt(int64(s))
-		return err
-	}
-	s, err := ParsePercent(text)
-	v.SetInt(int64(s))
-	return err
-}
-
-func (d *decoder) blocks(n *noun, content *hcl.BodyContent, into reflect.Value) {
-	for _, b := range content.Blocks {
-		f := n.fieldNamed(b.Type)
-		if f == nil {
-			continue
-		}
-		v := reflect.New(f.noun.typ).Elem()
-		if f.noun.label >= 0 && len(b.Labels) > 0 {
-			lf := &f.noun.fields[f.noun.label]
-			v.Field(lf.index).SetString(b.Labels[0])
-			d.checkEnum(lf, b.Labels[0], b.LabelRanges[0])
-			if len(lf.enum) == 0 {
-				if diag := checkName(b.Labels[0], b.LabelRanges[0], "label"); diag != nil {
-					d.diags = append(d.diags, diag)
-				}
-			}
-		}
-		d.block(f.noun, b.Body, b.DefRange, nil, v)
-		target := into.Field(f.index)
-		if f.kind == kindBlocks {
-			target.Set(reflect.Append(target, v))
-			continue
-		}
-		if !target.IsNil() {
-			d.fail("Duplicate block", fmt.Sprintf("There can be only one %s block here.", f.name), b.DefRange)
-			continue
-		}
-		target.Set(v.Addr())
-	}
-}
-
-// value evaluates an expression and takes its marks off; secret tells whether
-// any part of it was secret.
-func (d *decoder) value(expr hcl.Expression) (v cty.Value, secret, ok bool) {
-	v, diags := expr.Value(d.ctx)
-	diags = d.s.explain(diags, expr)
-	d.diags = append(d.diags, diags...)
-	if diags.HasErrors() {
-		return cty.NilVal, false, false
-	}
-	secret = v.ContainsMarked()
-	v, _ = v.UnmarkDeep()
-	return v, secret, v.IsWhollyKnown()
-}
-
-func (d *decoder) attribute(f *field, expr hcl.Expression, into reflect.Value) {
-	switch f.kind {
-	case kindTemplate:
-		d.template(expr, into)
-		return
-	case kindAddress:
-		d.address(expr, into)
-		return
-	}
-	v, secret, ok := d.value(expr)
-	if !ok {
-		return
-	}
-	if v.IsNull() {
-		if f.required {
-			d.fail("Missing value", fmt.Sprintf("%s must be set, and this is null.", f.name), expr.Range())
-		}
-		return // null is as if it were not there
-	}
-	if f.kind == kindText {
-		s, err := convert.Convert(v, cty.String)
-		if err != nil {
-			d.wrongType(f, "a string", v, expr)
-			return
-		}
-		into.Set(reflect.ValueOf(Text{value: s.AsString(), Secret: secret}))
-		return
-	}
-	if secret {
-		d.fail("Secret in the wrong place", fmt.Sprintf("%s is shown in plans and logs, so its value must not come from a sensitive variable.", f.name), expr.Range())
-		return
-	}
-	d.plain(f, v, expr, into)
-}
-
-// plain sets a field from a value that is known, not null and no secret.
-func (d *decoder) plain(f *field, v cty.Value, expr hcl.Expression, into reflect.Value) {
-	switch f.kind {
-	case kindString:
-		d.str(f, v, expr, into)
-	case kindSize, kindDuration, kindPercent:
-		d.unit(f, v, expr, into)
-	case kindInt, kindFloat:
-		d.number(f, v, expr, into)
-	case kindBool, kindBoolPtr:
-		if v.Type() != cty.Bool {
-			d.wrongType(f, "true or false, without quotes", v, expr)
-			return
-		}
-		b := v.True()
-		if f.kind == kindBool {
-			into.SetBool(b)
-		} else {
-			into.Set(reflect.ValueOf(&b))
-		}
-	case kindRef:
-		if rs := d.references(f, v, expr); len(rs) == 1 {
-			into.Set(reflect.ValueOf(&rs[0]))
-		} else if len(rs) > 1 {
-			d.fail("Several references", fmt.Sprintf("%s takes one %s, and this names %d.", f.name, strings.Join(f.refs, " or "), len(rs)), expr.Range())
-		}
-	case kindRefs:
-		rs := d.references(f, v, expr)
-		if rs == nil {
-			rs = []Ref{}
-		}
-		into.Set(reflect.ValueOf(rs))
-	case kindStrings:
-		d.strings(f, v, expr, into)
-	case kindStringMap:
-		d.stringMap(f, v, expr, into)
-	case kindObject:
-		d.object(f, v, expr, into)
+// rest takes the attributes whose names are not those of fields.
+func (d *decoder) rest(n *noun, free []*hclsyntax.Attribute, def hcl.Range, into reflect.Value) {
+	target := into.Field(n.fields[n.rest].index)
+	switch block := into.Addr().Interface().(type) {
+	case *EventBlock:
+		target.Set(reflect.ValueOf(d.acts(free)))
+	case *Probe:
+		target.Set(reflect.ValueOf(d.options(free, probeRules[block.Type], block.Type+" probe", def)))
+	case *Notify:
+		target.Set(reflect.ValueOf(d.options(free, notifyRules[block.Type], block.Type+" notification", def)))
+	case *Fence:
+		target.Set(reflect.ValueOf(d.options(free, d.fenceRules(block), block.Type+" fence", def)))
 	default:
-		panic("schema: no way to decode " + f.name)
+		panic(fmt.Sprintf("schema: no rules for the attributes of a %T", block))
 	}
 }
 
-func (d *decoder) wrongType(f *field, want string, got cty.Value, expr hcl.Expression) {
-	d.fail("Wrong type", fmt.Sprintf("%s must be %s, and this is %s.", f.name, want, friendly(got)), expr.Range())
+// layout is what can be said of a body without evaluating anything. It is the
+// same for every instance of a block, and worked out once.
+type layout struct {
+	attrs []attrRange // sorted by name
+	known []placedAttr
+	free  []*hclsyntax.Attribute
+	diags hcl.Diagnostics
+	told  bool
 }
 
-func friendly(v cty.Value) string {
-	t := v.Type()
-	switch {
-	case t == cty.String:
-		return "a string"
-	case t == cty.Number:
-		return "a number"
-	case t == cty.Bool:
-		return "true or false"
-	case t.IsTupleType() || t.IsListType():
-		return "a list"
-	case t.IsSetType():
-		return "a set"
-	case isRef(v):
-		return "a reference to " + v.GetAttr("address").AsString()
-	case t.IsObjectType() || t.IsMapType():
-		return "an object"
-	}
-	return t.FriendlyName()
+type placedAttr struct {
+	field *field
+	expr  hclsyntax.Expression
 }
 
-func (d *decoder) str(f *field, v cty.Value, expr hcl.Expression, into reflect.Value) {
-	s, ok := stringOf(v, expr)
-	if !ok {
-		d.wrongType(f, "a string", v, expr)
-		return
+func (s *scope) layoutOf(n *noun, body *hclsyntax.Body, def hcl.Range, meta []string) *layout {
+	if l := s.layouts[body]; l != nil {
+		return l
 	}
-	d.checkEnum(f, s, expr.Range())
-	into.SetString(s)
-}
-
-// stringOf takes strings, and numbers that a template made: "${count.index}"
-// is a number to HCL. A bare number is most likely a mistake.
-func stringOf(v cty.Value, expr hcl.Expression) (string, bool) {
-	if v.IsNull() {
-		return "", false
-	}
-	if v.Type() == cty.String {
-		return v.AsString(), true
-	}
-	_, literal := expr.(*hclsyntax.LiteralValueExpr)
-	if v.Type() == cty.Number && !literal {
-		s, err := convert.Convert(v, cty.String)
-		return s.AsString(), err == nil
-	}
-	return "", false
-}
-
-func (d *decoder) checkEnum(f *field, s string, rng hcl.Range) {
-	if len(f.enum) == 0 {
-		return
-	}
-	for _, e := range f.enum {
-		if e == s {
-			return
+	l := &layout{}
+	var unknown []*hclsyntax.Attribute
+	for _, a := range sortedAttributes(body) {
+		f := n.fieldNamed(a.Name)
+		switch {
+		case contains(meta, a.Name):
+			l.attrs = append(l.attrs, attrRange{a.Name, a.Expr.Range()})
+		case f != nil && !f.isBlock():
+			l.known = append(l.known, placedAttr{f, a.Expr})
+			l.attrs = append(l.attrs, attrRange{a.Name, a.Expr.Range()})
+		case f == nil && n.rest >= 0:
+			l.free = append(l.free, a)
+			l.attrs = append(l.attrs, attrRange{a.Name, a.Expr.Range()})
+		default:
+			unknown = append(unknown, a)
 		}
 	}
-	d.fail("Unknown value", fmt.Sprintf("%q is not possible here.%s Use one of: %s.", s, didYouMean(s, f.enum), strings.Join(f.enum, ", ")), rng)
-}
-
-func (d *decoder) unit(f *field, v cty.Value, expr hcl.Expression, into reflect.Value) {
-	want := map[fieldKind]string{kindSize: "a size, a string with a unit as in \"2GiB\"", kindDuration: "a duration, a string with a unit as in \"90s\"", kindPercent: "a percentage, as in \"34%\""}[f.kind]
-	if v.Type() != cty.String {
-		d.wrongType(f, want, v, expr)
-		return
+	sort.Slice(l.attrs, func(i, j int) bool { return l.attrs[i].name < l.attrs[j].name })
+	for _, a := range unknown {
+		l.diags = append(l.diags, unknownAttribute(n, a, meta))
 	}
-	if err := setUnit(f.kind, v.AsString(), into); err != nil {
-		d.fail("Wrong value", fmt.Sprintf("%s: %v.", f.name, err), expr.Range())
-	}
-}
-
-func (d *decoder) number(f *field, v cty.Value, expr hcl.Expression, into reflect.Value) {
-	if v.Type() != cty.Number {
-		d.wrongType(f, "a number, without quotes", v, expr)
-		return
-	}
-	x, _ := v.AsBigFloat().Float64()
-	if f.hasMin && x < f.min {
-		d.fail("Impossible number", fmt.Sprintf("%s must be at least %v, and this is %v.", f.name, f.min, x), expr.Range())
-		return
-	}
-	if f.kind == kindFloat {
-		into.SetFloat(x)
-		return
-	}
-	if x != float64(int64(x)) || x > maxNumber || x < -maxNumber {
-		d.fail("Impossible number", fmt.Sprintf("%s must be a whole number of a sensible size, and this is %v.", f.name, x), expr.Range())
-		return
-	}
-	into.SetInt(int64(x))
-}
-
-// maxNumber bounds every number of the language; the largest sensible one is a
-// port or a priority.
-const maxNumber = 1 << 31
-
-func (d *decoder) strings(f *field, v cty.Value, expr hcl.Expression, into reflect.Value) {
-	if !v.CanIterateElements() || v.Type().IsObjectType() || v.Type().IsMapType() {
-		d.wrongType(f, "a list of strings", v, expr)
-		return
-	}
-	out := []string{}
-	exprs, _ := hcl.ExprList(expr)
-	i := 0
-	for it := v.ElementIterator(); it.Next(); i++ {
-		_, el := it.Element()
-		rng := expr.Range()
-		if i < len(exprs) {
-			rng = exprs[i].Range()
-		}
-		if el.IsNull() || el.Type() != cty.String {
-			d.fail("Wrong type", fmt.Sprintf("%s must be a list of strings, and this element is none.", f.name), rng)
-			continue
-		}
-		out = append(out, el.AsString())
-	}
-	into.Set(reflect.ValueOf(out))
-}
-
-func (d *decoder) stringMap(f *field, v cty.Value, expr hcl.Expression, into reflect.Value) {
-	if !v.Type().IsObjectType() && !v.Type().IsMapType() || isRefStrict(d.s, v) {
-		d.wrongType(f, "an object of strings, as in { key = \"value\" }", v, expr)
-		return
-	}
-	out := map[string]string{}
-	for it := v.ElementIterator(); it.Next(); {
-		k, el := it.Element()
-		s, ok := stringOf(el, nil)
-		if !ok {
-			d.fail("Wrong type", fmt.Sprintf("%s[%q] must be a string.", f.name, k.AsString()), valueRange(expr, k.AsString()))
-			continue
-		}
-		out[k.AsString()] = s
-	}
-	into.Set(reflect.ValueOf(out))
-}
-
-// object fills a noun from an object value, key by key: converting it whole
-// would drop unknown keys silently.
-func (d *decoder) object(f *field, v cty.Value, expr hcl.Expression, into reflect.Value) {
-	if !v.Type().IsObjectType() && !v.Type().IsMapType() {
-		d.wrongType(f, "an object, as in { … }", v, expr)
-		return
-	}
-	n := f.noun
-	obj := reflect.New(n.typ)
-	d.defaults(n, obj.Elem())
-	src := Block{Range: expr.Range()}
-	for it := v.ElementIterator(); it.Next(); {
-		k, el := it.Element()
-		key := k.AsString()
-		kf := n.fieldNamed(key)
-		if kf == nil {
-			names := n.names()
-			d.fail("Unknown key", fmt.Sprintf("%s has no key %q.%s The keys are: %s.", f.name, key, didYouMean(key, names), strings.Join(names, ", ")), keyRange(expr, key))
-			continue
-		}
-		if el.IsNull() {
-			continue
-		}
-		rng := valueRange(expr, key)
-		src.attrs = append(src.attrs, attrRange{key, rng})
-		d.plain(kf, el, placed{expr, rng}, obj.Elem().Field(kf.index))
-	}
-	for i := range n.fields {
-		if n.fields[i].required && !src.Has(n.fields[i].name) {
-			d.fail("Missing key", fmt.Sprintf("%s needs the key %q.", f.name, n.fields[i].name), expr.Range())
+	l.diags = append(l.diags, unknownBlocks(n, body, meta)...)
+	if missing := missingAttributes(n, body); len(missing) > 0 && len(l.diags) == 0 {
+		// With an unknown name in the block the missing one is most likely just
+		// that, misspelt: one mistake is told once.
+		for _, name := range missing {
+			l.diags = append(l.diags, &hcl.Diagnostic{
+				Severity: hcl.DiagError, Summary: "Missing attribute",
+				Detail:  fmt.Sprintf("This block needs %s: %s.", name, n.fieldNamed(name).written()),
+				Subject: def.Ptr(),
+			})
 		}
 	}
-	obj.Elem().FieldByName("Block").Set(reflect.ValueOf(src))
-	into.Set(obj)
+	s.layouts[body] = l
+	return l
 }
 
-// placed is an expression that stands for a part of another one.
-type placed struct {
-	hcl.Expression
-	rng hcl.Range
-}
-
-func (p placed) Range() hcl.Range { return p.rng }
-
-func (n *noun) names() []string {
+func missingAttributes(n *noun, body *hclsyntax.Body) []string {
 	var out []string
-	for _, f := range n.fields {
-		if f.kind != kindLabel && f.kind != kindRest {
+	for i := range n.fields {
+		if f := &n.fields[i]; f.required && body.Attributes[f.name] == nil {
 			out = append(out, f.name)
 		}
 	}
 	return out
 }
 
-// keyRange and valueRange find a key of an object that is written out; of any
-// other expression they give the whole.
-func keyRange(expr hcl.Expression, key string) hcl.Range {
-	if kv := pairOf(expr, key); kv != nil {
-		return kv.Key.Range()
+// defaults sets what the block may leave out.
+func (d *decoder) defaults(n *noun, into reflect.Value) {
+	for i := range n.fields {
+		f := &n.fields[i]
+		if f.defValue.IsValid() {
+			into.Field(f.index).Set(f.defValue)
+		}
 	}
-	return expr.Range()
 }
 
-func valueRange(expr hcl.Expression, key string) hcl.Range {
-	if kv := pairOf(expr, key); kv != nil {
-		return kv.Value.Range()
-	}
-	return expr.Range()
+// nested is a block inside another, as it is written or as a dynamic block
+// makes it.
+type nested struct {
+	*hclsyntax.Block
+	ctx     *hcl.EvalContext
+	def     hcl.Range
+	dynamic bool
 }
 
-func pairOf(expr hcl.Expression, key string) *hcl.KeyValuePair {
-	if expr == nil {
+// secretBlocks are those whose values may be secrets: string literals in them
+// are masked in snippets, and no diagnostic quotes one.
+var secretBlocks = map[string]bool{"fence": true, "notify": true, "watch": true, "state": true}
+
+func (d *decoder) blocks(n *noun, body *hclsyntax.Body, into reflect.Value, src *Block) {
+	before := d.troubles()
+	for _, raw := range body.Blocks {
+		made := d.expand(n, raw)
+		src.broken = src.broken || d.troubles() > before
+		for _, b := range made {
+			f := n.fieldNamed(b.Type)
+			if f == nil || !f.isBlock() {
+				continue // told by the layout
+			}
+			outer, wasMasked := d.ctx, d.masked
+			d.ctx, d.masked = b.ctx, d.masked || secretBlocks[b.Type]
+			v := reflect.New(f.noun.typ).Elem()
+			if d.label(f, b, v) {
+				d.block(f.noun, b.Body, b.def, nil, v)
+				if fence, ok := v.Addr().Interface().(*Fence); ok {
+					d.checkFence(fence, b.LabelRanges[0])
+				}
+				d.place(f, b, v, into)
+				src.broken = src.broken || v.FieldByName("Block").Interface().(Block).broken
+			} else {
+				src.broken = true
+			}
+			d.ctx, d.masked = outer, wasMasked
+		}
+	}
+}
+
+// label takes and checks the label of a nested block.
+func (d *decoder) label(f *field, b nested, v reflect.Value) bool {
+	want := 0
+	if f.noun.label >= 0 {
+		want = 1
+	}
+	if len(b.Labels) != want {
+		how := fmt.Sprintf("%s { … }", b.Type)
+		if want == 1 {
+			how = fmt.Sprintf("%s \"%s\" { … }", b.Type, labelExample(f.noun))
+		}
+		if b.dynamic {
+			how += fmt.Sprintf("; a dynamic block gives it a label with labels = [%s.key] beside for_each", b.Type)
+		}
+		d.fail("Wrong number of labels", fmt.Sprintf("A %s block is written %s.", b.Type, how), b.def)
+		return false
+	}
+	if want == 0 {
+		return true
+	}
+	lf := &f.noun.fields[f.noun.label]
+	v.Field(lf.index).SetString(b.Labels[0])
+	before := len(d.diags)
+	d.checkEnum(lf, b.Labels[0], b.LabelRanges[0])
+	if lf.time {
+		if _, err := ParseDuration(b.Labels[0]); err != nil {
+			d.fail("Wrong value", fmt.Sprintf("The label of this block is a time from the start: %v.", err), b.LabelRanges[0])
+		}
+	} else if len(lf.enum) == 0 {
+		if diag := checkName(b.Labels[0], b.LabelRanges[0], "label"); diag != nil {
+			d.diags = append(d.diags, diag)
+		}
+	}
+	return len(d.diags) == before
+}
+
+func labelExample(n *noun) string {
+	if enum := n.fields[n.label].enum; len(enum) > 0 {
+		return enum[0]
+	}
+	if n.fields[n.label].time {
+		return "2m"
+	}
+	return "NAME"
+}
+
+func (d *decoder) place(f *field, b nested, v, into reflect.Value) {
+	target := into.Field(f.index)
+	switch {
+	case f.kind == kindBlocks:
+		target.Set(reflect.Append(target, v))
+	case !target.IsNil():
+		d.fail("Duplicate block", fmt.Sprintf("There can be only one %s block here.", f.name), b.def)
+	default:
+		target.Set(v.Addr())
+	}
+}
+
+// expand gives the blocks that a dynamic block makes, or the block itself.
+func (d *decoder) expand(n *noun, raw *hclsyntax.Block) []nested {
+	if raw.Type != "dynamic" {
+		return []nested{{raw, d.ctx, raw.DefRange(), false}}
+	}
+	spec, ok := d.dynamic(n, raw)
+	if !ok {
 		return nil
 	}
-	pairs, diags := hcl.ExprMap(expr)
-	if diags.HasErrors() {
+	v, ok := d.dynamicValues(spec)
+	if !ok {
 		return nil
 	}
-	for i := range pairs {
-		k, d := pairs[i].Key.Value(nil)
-		if !d.HasErrors() && !k.IsMarked() && k.Type() == cty.String && k.IsKnown() && !k.IsNull() && k.AsString() == key {
-			return &pairs[i]
+	var out []nested
+	for it := v.ElementIterator(); it.Next() && len(out) < maxDynamic; {
+		k, el := it.Element()
+		ctx := d.ctx.NewChild()
+		ctx.Variables = map[string]cty.Value{spec.iterator: cty.ObjectVal(map[string]cty.Value{"key": k, "value": el})}
+		b := &hclsyntax.Block{Type: raw.Labels[0], Body: spec.content.Body, TypeRange: raw.LabelRanges[0]}
+		if !d.dynamicLabels(spec, ctx, b) {
+			return out
 		}
+		out = append(out, nested{b, ctx, raw.DefRange(), true})
 	}
-	return nil
-}
-
-// options takes the free attributes of a block.
-func (d *decoder) options(body hcl.Body) []Option {
-	attrs, diags := body.JustAttributes()
-	d.diags = append(d.diags, diags...)
-	var out []Option
-	for _, a := range attrs {
-		v, secret, ok := d.value(a.Expr)
-		if !ok || v.IsNull() {
-			continue
-		}
-		text, err := optionText(v)
-		if err != nil {
-			d.fail("Wrong type", fmt.Sprintf("%s: %v.", a.Name, err), a.Expr.Range())
-			continue
-		}
-		out = append(out, Option{Name: a.Name, Value: Text{value: text, Secret: secret}, Range: a.Expr.Range()})
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
 
-func optionText(v cty.Value) (string, error) {
-	if t := v.Type(); t.IsTupleType() || t.IsListType() || t.IsSetType() {
-		var parts []string
-		for _, el := range v.AsValueSlice() {
-			s, err := optionText(el)
-			if err != nil {
-				return "", err
-			}
-			parts = append(parts, s)
-		}
-		return strings.Join(parts, ","), nil
-	}
-	s, err := convert.Convert(v, cty.String)
-	if err != nil || s.IsNull() {
-		return "", fmt.Errorf("must be a string, a number, true or false, or a list of these")
-	}
-	return s.AsString(), nil
+// maxDynamic bounds what one dynamic block makes; no object of libvirt has more
+// parts than this.
+const maxDynamic = 1000
+
+type dynamicSpec struct {
+	forEach  hclsyntax.Expression
+	iterator string
+	labels   []hclsyntax.Expression
+	content  *hclsyntax.Block
 }
 
-// address takes a reference that is written out and may name nothing any more.
-func (d *decoder) address(expr hcl.Expression, into reflect.Value) {
-	tr, diags := hcl.AbsTraversalForExpr(expr)
-	if diags.HasErrors() || len(tr) < 2 {
-		d.fail("Not an address", "Write the address of an object as it stands, as in vm.web or vm.web[0].", expr.Range())
-		return
+// dynamic reads the parts of a dynamic block.
+func (d *decoder) dynamic(n *noun, raw *hclsyntax.Block) (*dynamicSpec, bool) {
+	f := (*field)(nil)
+	if len(raw.Labels) == 1 {
+		f = n.fieldNamed(raw.Labels[0])
 	}
-	into.SetString(traversalText(tr))
-}
-
-func traversalText(tr hcl.Traversal) string {
-	var b strings.Builder
-	for _, step := range tr {
-		switch s := step.(type) {
-		case hcl.TraverseRoot:
-			b.WriteString(s.Name)
-		case hcl.TraverseAttr:
-			b.WriteString("." + s.Name)
-		case hcl.TraverseIndex:
-			if s.Key.Type() == cty.String {
-				fmt.Fprintf(&b, "[%q]", s.Key.AsString())
-			} else {
-				n, _ := s.Key.AsBigFloat().Int64()
-				fmt.Fprintf(&b, "[%d]", n)
+	if f == nil || !f.isBlock() {
+		return nil, false // told by the layout
+	}
+	spec := &dynamicSpec{iterator: raw.Labels[0]}
+	for _, a := range sortedAttributes(raw.Body) {
+		switch a.Name {
+		case "for_each":
+			spec.forEach = a.Expr
+		case "iterator":
+			if spec.iterator = hcl.ExprAsKeyword(a.Expr); spec.iterator == "" {
+				d.fail("Not a name", "iterator is the name under which content sees the element, written without quotes.", a.Expr.Range())
+				return nil, false
 			}
+		case "labels":
+			t, ok := a.Expr.(*hclsyntax.TupleConsExpr)
+			if !ok {
+				d.fail("Wrong type", "labels of a dynamic block must be a list that is written out, as in [\""+spec.iterator+".value\"] without quotes.", a.Expr.Range())
+				return nil, false
+			}
+			spec.labels = t.Exprs
+		default:
+			d.fail("Unknown attribute", fmt.Sprintf("A dynamic block has no attribute %q.%s It takes for_each, iterator, labels, and a content block.", a.Name, didYouMean(a.Name, []string{"for_each", "iterator", "labels"})), a.NameRange)
+			return nil, false
 		}
 	}
-	return b.String()
+	for _, b := range raw.Body.Blocks {
+		if b.Type != "content" || spec.content != nil {
+			d.fail("Unknown block", "A dynamic block holds exactly one content block, and no other.", b.DefRange())
+			return nil, false
+		}
+		spec.content = b
+	}
+	if spec.forEach == nil || spec.content == nil {
+		d.fail("Incomplete dynamic block", "A dynamic block needs for_each and a content block, each on lines of its own.", raw.DefRange())
+		return nil, false
+	}
+	return spec, true
+}
+
+// dynamicValues evaluates for_each of a dynamic block.
+func (d *decoder) dynamicValues(spec *dynamicSpec) (cty.Value, bool) {
+	rng := spec.forEach.Range()
+	v, diags := spec.forEach.Value(d.ctx)
+	d.diags = append(d.diags, d.s.explain(diags, spec.forEach, d.ctx, d.masked)...)
+	if diags.HasErrors() {
+		return v, false
+	}
+	_, secretKeys := v.Unmark()
+	switch {
+	case len(secretKeys) > 0:
+		d.fail("Secret in for_each", "How many blocks there are, and their keys, show in plans; they must not come from a secret.", rng)
+		return v, false
+	case !v.IsKnown():
+		d.gaps++
+		return v, false
+	case v.IsNull() || !v.CanIterateElements():
+		d.fail("Wrong type", "for_each of a dynamic block must be a list, a set, a map or an object.", rng)
+		return v, false
+	case v.LengthInt() > maxDynamic:
+		d.fail("Too many blocks", fmt.Sprintf("A dynamic block may make %d blocks at most.", maxDynamic), rng)
+		return v, false
+	}
+	return v, true
+}
+
+func (d *decoder) dynamicLabels(spec *dynamicSpec, ctx *hcl.EvalContext, b *hclsyntax.Block) bool {
+	for _, e := range spec.labels {
+		v, diags := e.Value(ctx)
+		d.diags = append(d.diags, d.s.explain(diags, e, ctx, d.masked)...)
+		if diags.HasErrors() {
+			return false
+		}
+		if v.ContainsMarked() {
+			d.fail("Secret in a label", "A label shows everywhere, so it must not be a secret.", e.Range())
+			return false
+		}
+		s, ok := stringOf(v, e)
+		if !ok {
+			if v.IsKnown() {
+				d.fail("Wrong type", "A label must be a string.", e.Range())
+			}
+			return false
+		}
+		b.Labels, b.LabelRanges = append(b.Labels, s), append(b.LabelRanges, e.Range())
+	}
+	return true
 }

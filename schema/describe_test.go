@@ -80,7 +80,7 @@ func TestEveryNameOfTheLanguageHasAPath(t *testing.T) {
 	for _, x := range top {
 		walk(x.name, nounOf(x.typ))
 	}
-	for name := range functions(nil, nil) {
+	for name := range newScope(nil, newFiles()).funcs {
 		if _, err := d.Find(FunctionsPath + "." + name); err != nil {
 			t.Error(err)
 		}
@@ -153,8 +153,8 @@ func TestTheEditorFormHasTheShapesOfTerraform(t *testing.T) {
 	if f := signatures.Signatures["cidrhost"]; f == nil || len(f.Parameters) != 2 {
 		t.Errorf("cidrhost: %+v", f)
 	}
-	if len(signatures.Signatures) != len(functions(nil, nil)) {
-		t.Errorf("%d functions described, of %d", len(signatures.Signatures), len(functions(nil, nil)))
+	if len(signatures.Signatures) != len(newScope(nil, newFiles()).funcs) {
+		t.Errorf("%d functions described, of %d", len(signatures.Signatures), len(newScope(nil, newFiles()).funcs))
 	}
 	var check func(path string, b *tfjson.SchemaBlock)
 	check = func(path string, b *tfjson.SchemaBlock) {

@@ -1,9 +1,9 @@
 package schema
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 
@@ -14,9 +14,17 @@ import (
 
 // didYouMean names what was most likely meant, with a leading space, or nothing.
 func didYouMean(given string, names []string) string {
-	best, at := "", 3 // two slips of the finger are a typing error, three another word
+	// Two slips of the finger are a typing error, three another word; in a short
+	// word two are one only where letters have changed places.
+	const long = 6
+	best, at := "", 3
 	for _, n := range names {
-		if dist := levenshtein.Distance(strings.ToLower(given), strings.ToLower(n), nil); dist < at {
+		a, b := strings.ToLower(given), strings.ToLower(n)
+		dist := levenshtein.Distance(a, b, nil)
+		if dist > 2 || dist == 2 && len(a) < long && sortedLetters(a) != sortedLetters(b) || dist > 0 && len(a) < 2 {
+			continue
+		}
+		if dist < at || dist == at && n < best {
 			best, at = n, dist
 		}
 	}
@@ -26,85 +34,19 @@ func didYouMean(given string, names []string) string {
 	return fmt.Sprintf(" Did you mean %q?", best)
 }
 
-// explain puts HCL's own words about an expression into those of this language.
-func (s *scope) explain(diags hcl.Diagnostics, expr hcl.Expression) hcl.Diagnostics {
-	if len(diags) == 0 {
-		return nil
-	}
-	if dangling := s.dangling(expr); len(dangling) > 0 {
-		return dangling
-	}
-	for _, d := range diags {
-		if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok {
-			if te := asTemplateError(extra.FunctionCallError()); te != nil {
-				return te.diags
-			}
-		}
-	}
-	return withoutValues(diags)
+func sortedLetters(s string) string {
+	b := []byte(s)
+	slices.Sort(b)
+	return string(b)
 }
 
-func asTemplateError(err error) *templateError {
-	var te templateError
-	if errors.As(err, &te) {
-		return &te
+// meantOr gives what was most likely meant, or, where nothing is near, all that
+// is possible.
+func meantOr(given string, names []string, all string) string {
+	if s := didYouMean(given, names); s != "" {
+		return s
 	}
-	return nil
-}
-
-// dangling finds references to what does not exist.
-func (s *scope) dangling(expr hcl.Expression) hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	for _, tr := range expr.Variables() {
-		root := tr.RootName()
-		var names []string
-		switch {
-		case root == "var":
-			names = s.variableNames()
-		case root == "local":
-			for n := range s.locals {
-				names = append(names, n)
-			}
-		case root == "count" || root == "each" || root == "self":
-			continue
-		default:
-			known := []string{"var", "local", "count", "each", "self"}
-			for _, t := range top {
-				if t.name != "moved" && t.name != "removed" && t.name != "cluster" {
-					known = append(known, t.name)
-				}
-			}
-			if !contains(known, root) {
-				diags = append(diags, &hcl.Diagnostic{
-					Severity: hcl.DiagError, Summary: "Unknown name",
-					Detail:  fmt.Sprintf("There is no %q here.%s Expressions can name %s.", root, didYouMean(root, known), strings.Join(known, ", ")),
-					Subject: tr.SourceRange().Ptr(),
-				})
-				continue
-			}
-			for l := range s.byKind[root] {
-				names = append(names, l)
-			}
-		}
-		step, ok := hcl.TraverseAttr{}, false
-		if len(tr) > 1 {
-			step, ok = tr[1].(hcl.TraverseAttr)
-		}
-		if !ok || contains(names, step.Name) {
-			continue
-		}
-		sort.Strings(names)
-		what := root + " block"
-		if root == "var" || root == "local" {
-			what = root + "."
-		}
-		diags = append(diags, &hcl.Diagnostic{
-			Severity: hcl.DiagError, Summary: "Dangling reference",
-			Detail:  fmt.Sprintf("There is no %s.%s: no %s has that name.%s", root, step.Name, strings.TrimSuffix(what, "."), didYouMean(step.Name, names)),
-			Subject: tr.SourceRange().Ptr(),
-		})
-	}
-	return diags
+	return all
 }
 
 func contains(list []string, s string) bool {
@@ -116,61 +58,130 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// explainBody puts HCL's words about unknown and missing attributes into ours.
-func (s *scope) explainBody(diags hcl.Diagnostics, n *noun, def hcl.Range) hcl.Diagnostics {
-	for _, d := range diags {
-		switch d.Summary {
-		case "Unsupported argument":
-			d.Summary = "Unknown attribute"
-			d.Detail += " The attributes and blocks here are: " + strings.Join(n.names(), ", ") + "."
-		case "Unsupported block type":
-			d.Summary = "Unknown block"
-			d.Detail += " The attributes and blocks here are: " + strings.Join(n.names(), ", ") + "."
-		case "Missing required argument":
-			d.Summary = "Missing attribute"
-			d.Subject = def.Ptr()
+// unknownAttribute tells of a name that a block does not know.
+func unknownAttribute(n *noun, a *hclsyntax.Attribute, meta []string) *hcl.Diagnostic {
+	d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown attribute", Subject: a.NameRange.Ptr()}
+	names := append(n.names(), meta...)
+	f := n.fieldNamed(a.Name)
+	switch {
+	case f != nil && f.isBlock():
+		d.Summary = "Block written as an attribute"
+		d.Detail = fmt.Sprintf("%s is a block: write %s { … } without the equals sign.", a.Name, a.Name)
+	case foreignAttributes[a.Name] != "":
+		d.Detail = fmt.Sprintf("There is no %q here. %s", a.Name, foreignAttributes[a.Name])
+	case contains(metaNames, a.Name):
+		d.Detail = fmt.Sprintf("%s belongs to host, vm, pool and network blocks only.", a.Name)
+	default:
+		d.Detail = fmt.Sprintf("There is no attribute %q here.%s", a.Name, meantOr(a.Name, names, takes(names)))
+	}
+	return d
+}
+
+func takes(names []string) string {
+	if len(names) == 0 {
+		return " This block takes none."
+	}
+	return " This block takes: " + strings.Join(names, ", ") + "."
+}
+
+// unknownBlocks tells of blocks that do not belong into another.
+func unknownBlocks(n *noun, body *hclsyntax.Body, meta []string) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, b := range body.Blocks {
+		name, rng := b.Type, b.TypeRange
+		if name == "dynamic" {
+			if len(b.Labels) != 1 {
+				diags = append(diags, &hcl.Diagnostic{
+					Severity: hcl.DiagError, Summary: "Wrong number of labels",
+					Detail: "A dynamic block is written dynamic \"BLOCK\" { … } with the name of the blocks that it makes.", Subject: b.DefRange().Ptr(),
+				})
+				continue
+			}
+			name, rng = b.Labels[0], b.LabelRanges[0]
 		}
+		f := n.fieldNamed(name)
+		if f != nil && f.isBlock() {
+			continue
+		}
+		d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown block", Subject: rng.Ptr()}
+		switch {
+		case f != nil && f.kind == kindObject:
+			d.Summary = "Attribute written as a block"
+			d.Detail = fmt.Sprintf("%s is an attribute: write %s = { … } with the equals sign.", name, name)
+		case f != nil:
+			d.Summary = "Attribute written as a block"
+			d.Detail = fmt.Sprintf("%s is an attribute: write %s = … without braces.", name, name)
+		case foreign[name] != "":
+			d.Detail = fmt.Sprintf("There is no %q here. %s", name, foreign[name])
+		default:
+			d.Detail = fmt.Sprintf("There is no block %q here.%s", name, meantOr(name, n.names(), takes(append(n.names(), meta...))))
+		}
+		diags = append(diags, d)
+	}
+	return diags
+}
+
+// withoutValues drops the values that a diagnostic would show beside the
+// expression, because they may be secrets.
+func withoutValues(diags hcl.Diagnostics) hcl.Diagnostics {
+	for _, d := range diags {
+		d.EvalContext, d.Expression, d.Extra = nil, nil, nil
 	}
 	return diags
 }
 
 // tidy drops what was said twice (every instance of a block says the same of
-// its body), and puts the rest into the order of the files.
-func (f *Files) tidy(diags hcl.Diagnostics) hcl.Diagnostics {
-	type key struct {
-		summary, detail, place string
-	}
-	seen := map[key]bool{}
-	var out hcl.Diagnostics
-	for _, d := range diags {
-		k := key{summary: d.Summary, detail: d.Detail}
-		if d.Subject != nil {
-			k.place = d.Subject.String()
+// its body), and puts the rest into the order of the files. Nothing is left of
+// the order in which it was found, which maps could decide.
+func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
+	place := func(d *hcl.Diagnostic) hcl.Range {
+		if d.Subject == nil {
+			return hcl.Range{}
 		}
-		if !seen[k] {
-			seen[k] = true
-			out = append(out, d)
-		}
+		return *d.Subject
 	}
+	out := append(hcl.Diagnostics(nil), withoutValues(diags)...)
 	sort.SliceStable(out, func(i, j int) bool {
-		a, b := out[i].Subject, out[j].Subject
-		if a == nil || b == nil {
-			return a == nil && b != nil
+		a, b := out[i], out[j]
+		p, q := place(a), place(b)
+		switch {
+		case p.Filename != q.Filename:
+			return p.Filename < q.Filename
+		case p.Start.Byte != q.Start.Byte:
+			return p.Start.Byte < q.Start.Byte
+		case p.End.Byte != q.End.Byte:
+			return p.End.Byte < q.End.Byte
+		case a.Severity != b.Severity:
+			return a.Severity < b.Severity
+		case a.Summary != b.Summary:
+			return a.Summary < b.Summary
 		}
-		if a.Filename != b.Filename {
-			return a.Filename < b.Filename
-		}
-		return a.Start.Byte < b.Start.Byte
+		return a.Detail < b.Detail
 	})
-	return out
+	kept := out[:0]
+	for i, d := range out {
+		if i > 0 {
+			last := kept[len(kept)-1]
+			if last.Summary == d.Summary && last.Detail == d.Detail && place(last) == place(d) {
+				continue
+			}
+		}
+		kept = append(kept, d)
+	}
+	return kept
 }
 
 // Write shows diagnostics with their source lines. Literals that may be secrets
 // are masked.
 func (f *Files) Write(w io.Writer, diags hcl.Diagnostics, width uint, color bool) error {
-	files := make(map[string]*hcl.File, len(f.byName))
-	for name, file := range f.byName {
-		files[name] = &hcl.File{Body: file.Body, Bytes: f.masked(name)}
+	files := map[string]*hcl.File{}
+	for _, d := range diags {
+		if d.Subject == nil || f.byName[d.Subject.Filename] == nil {
+			continue
+		}
+		name := d.Subject.Filename
+		s := f.byName[name]
+		files[name] = &hcl.File{Body: hcl.EmptyBody(), Bytes: f.masked(name), Nav: s.nav}
 	}
 	return hcl.NewDiagnosticTextWriter(w, files, width, color).WriteDiagnostics(diags)
 }
@@ -182,56 +193,4 @@ func (f *Files) Snippet(r hcl.Range) string {
 		return lines[i]
 	}
 	return ""
-}
-
-// secretBlocks are those whose string literals are masked in snippets.
-var secretBlocks = map[string]bool{"fence": true, "notify": true, "watch": true, "state": true}
-
-func (f *Files) masked(name string) []byte {
-	file := f.byName[name]
-	if file == nil || file.Bytes == nil {
-		return nil
-	}
-	out := append([]byte(nil), file.Bytes...)
-	body, ok := file.Body.(*hclsyntax.Body)
-	if !ok {
-		return nil
-	}
-	if f.secret[name] {
-		maskBody(body, out)
-		return out
-	}
-	var walk func(b *hclsyntax.Body)
-	walk = func(b *hclsyntax.Body) {
-		for _, x := range b.Blocks {
-			if secretBlocks[x.Type] {
-				maskBody(x.Body, out)
-				continue
-			}
-			if x.Type == "variable" {
-				if s := x.Body.Attributes["sensitive"]; s != nil {
-					maskBody(x.Body, out)
-				}
-			}
-			walk(x.Body)
-		}
-	}
-	walk(body)
-	return out
-}
-
-func maskBody(b *hclsyntax.Body, out []byte) {
-	mask := func(r hcl.Range) {
-		for i := r.Start.Byte; i < r.End.Byte && i < len(out); i++ {
-			if out[i] != '\n' {
-				out[i] = '*'
-			}
-		}
-	}
-	_ = hclsyntax.VisitAll(b, func(n hclsyntax.Node) hcl.Diagnostics {
-		if l, ok := n.(*hclsyntax.LiteralValueExpr); ok {
-			mask(l.SrcRange)
-		}
-		return nil
-	})
 }

@@ -13,8 +13,7 @@ import (
 // Files show where, with secrets masked.
 func Format(name string, src []byte) ([]byte, *Files, hcl.Diagnostics) {
 	files := newFiles()
-	files.secret[name] = strings.HasSuffix(name, suffixVars)
-	if _, diags := files.parse(name, src); diags.HasErrors() {
+	if _, diags := files.parse(name, src, strings.HasSuffix(name, suffixVars)); diags.HasErrors() {
 		return nil, files, diags
 	}
 	return hclwrite.Format(src), files, nil
@@ -23,8 +22,10 @@ func Format(name string, src []byte) ([]byte, *Files, hcl.Diagnostics) {
 // VariableNames lists the variables that a directory's files declare, as far as
 // they can be parsed: for completing command lines.
 func VariableNames(fsys fs.FS) []string {
-	bodies, _, _ := newFiles().parseDir(fsys)
-	s := newScope(fsys)
+	files := newFiles()
+	l, _ := list(fsys)
+	bodies, _ := files.read(fsys, l.config, false)
+	s := newScope(fsys, files)
 	s.collect(bodies)
 	return s.variableNames()
 }

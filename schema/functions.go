@@ -7,20 +7,18 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
-	"io/fs"
-	"net"
+	"maps"
+	"net/url"
 	"path"
 	"regexp"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/apparentlymart/go-cidr/cidr"
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	ctyyaml "github.com/zclconf/go-cty-yaml"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -35,17 +33,27 @@ type mark string
 
 func (m mark) GoString() string { return string(m) }
 
-// functions returns the functions of the language. Reads go through fsys.
-// Templates see extra besides what their caller gives them.
-func functions(fsys fs.FS, extra map[string]cty.Value) map[string]function.Function {
-	f := pureFunctions()
-	f["file"] = fileFunc(fsys, false)
-	f["filebase64"] = fileFunc(fsys, true)
-	f["fileexists"] = fileExistsFunc(fsys)
-	f["fileset"] = fileSetFunc(fsys)
-	f["templatefile"] = templateFileFunc(fsys, f, extra)
+// innerFunctions returns all functions that a template may call as well: one
+// that rendered itself would never end. Reads go through the directory.
+func innerFunctions(s *scope) map[string]function.Function {
+	f := maps.Clone(pure)
+	f["file"] = fileFunc(s, func(b []byte) (string, error) {
+		if !utf8.Valid(b) {
+			return "", errors.New("it is not UTF-8 text; filebase64 reads it")
+		}
+		return string(b), nil
+	})
+	f["filebase64"] = fileFunc(s, func(b []byte) (string, error) { return base64.StdEncoding.EncodeToString(b), nil })
+	f["filemd5"] = fileFunc(s, digestFile(md5.New))
+	f["filesha1"] = fileFunc(s, digestFile(sha1.New))
+	f["filesha256"] = fileFunc(s, digestFile(sha256.New))
+	f["filesha512"] = fileFunc(s, digestFile(sha512.New))
+	f["fileexists"] = fileExistsFunc(s)
+	f["fileset"] = fileSetFunc(s)
 	return f
 }
+
+var pure = pureFunctions()
 
 // pureFunctions are those that need nothing but their arguments, under the names
 // that Terraform gave them.
@@ -54,11 +62,11 @@ func pureFunctions() map[string]function.Function {
 		"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "chomp": stdlib.ChompFunc, "chunklist": stdlib.ChunklistFunc,
 		"coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc,
 		"contains": stdlib.ContainsFunc, "csvdecode": stdlib.CSVDecodeFunc, "distinct": stdlib.DistinctFunc, "element": stdlib.ElementFunc,
-		"flatten": stdlib.FlattenFunc, "floor": stdlib.FloorFunc, "format": stdlib.FormatFunc, "formatdate": stdlib.FormatDateFunc,
-		"formatlist": stdlib.FormatListFunc, "indent": stdlib.IndentFunc, "join": stdlib.JoinFunc, "jsondecode": stdlib.JSONDecodeFunc,
-		"jsonencode": stdlib.JSONEncodeFunc, "keys": stdlib.KeysFunc, "length": stdlib.LengthFunc, "log": stdlib.LogFunc,
-		"lookup": stdlib.LookupFunc, "lower": stdlib.LowerFunc, "max": stdlib.MaxFunc, "merge": stdlib.MergeFunc, "min": stdlib.MinFunc,
-		"parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc, "range": stdlib.RangeFunc, "regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc,
+		"flatten": stdlib.FlattenFunc, "floor": stdlib.FloorFunc, "format": bounded(stdlib.FormatFunc, formatBound), "formatdate": stdlib.FormatDateFunc,
+		"formatlist": bounded(stdlib.FormatListFunc, formatBound), "indent": bounded(stdlib.IndentFunc, indentBound), "join": stdlib.JoinFunc, "jsondecode": stdlib.JSONDecodeFunc,
+		"jsonencode": stdlib.JSONEncodeFunc, "keys": stdlib.KeysFunc, "length": lengthFunc, "log": stdlib.LogFunc,
+		"lookup": lookupFunc, "lower": stdlib.LowerFunc, "max": stdlib.MaxFunc, "merge": stdlib.MergeFunc, "min": stdlib.MinFunc,
+		"parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc, "range": rangeFunc, "regex": stdlib.RegexFunc, "regexall": stdlib.RegexAllFunc,
 		"regex_replace": stdlib.RegexReplaceFunc, "replace": replaceFunc, "reverse": stdlib.ReverseListFunc, "setintersection": stdlib.SetIntersectionFunc,
 		"setproduct": stdlib.SetProductFunc, "setsubtract": stdlib.SetSubtractFunc, "setunion": stdlib.SetUnionFunc, "signum": stdlib.SignumFunc,
 		"slice": stdlib.SliceFunc, "sort": stdlib.SortFunc, "split": stdlib.SplitFunc, "strrev": stdlib.ReverseFunc, "substr": stdlib.SubstrFunc,
@@ -80,7 +88,11 @@ func pureFunctions() map[string]function.Function {
 		"basename": stringFunc(func(s string) (string, error) { return path.Base(s), nil }),
 		"dirname":  stringFunc(func(s string) (string, error) { return path.Dir(s), nil }),
 
-		"cidrhost": cidrHostFunc, "cidrnetmask": cidrNetmaskFunc, "cidrsubnet": cidrSubnetFunc,
+		"alltrue": everyFunc(true), "anytrue": everyFunc(false), "index": indexFunc, "transpose": transposeFunc, "issensitive": isSensitiveFunc,
+		"urlencode":    stringFunc(func(s string) (string, error) { return url.QueryEscape(s), nil }),
+		"base64sha256": digestFunc(sha256.New), "base64sha512": digestFunc(sha512.New), "uuidv5": uuidFunc,
+
+		"cidrhost": cidrHostFunc, "cidrsubnets": cidrSubnetsFunc, "cidrcontains": cidrContainsFunc, "cidrnetmask": cidrNetmaskFunc, "cidrsubnet": cidrSubnetFunc,
 	}
 }
 
@@ -146,7 +158,7 @@ var replaceFunc = function.New(&function.Spec{
 
 func toFunc(want cty.Type) function.Function {
 	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "v", Type: cty.DynamicPseudoType, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
+		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowNull: true, AllowMarked: true, AllowDynamicType: true}},
 		Type: func(args []cty.Value) (cty.Type, error) {
 			got := args[0].Type()
 			if got.Equals(want) {
@@ -220,210 +232,5 @@ var nonsensitiveFunc = function.New(&function.Spec{
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		v, _ := args[0].UnmarkDeep()
 		return v, nil
-	},
-})
-
-// localPath refuses what would leave the configuration's directory.
-func localPath(p string) (string, error) {
-	if path.IsAbs(p) {
-		return "", fmt.Errorf("%q is absolute: files are read from the configuration's own directory only", p)
-	}
-	clean := path.Clean(p)
-	if clean == ".." || strings.HasPrefix(clean, "../") {
-		return "", fmt.Errorf("%q leaves the configuration's directory: copy the file into it", p)
-	}
-	return clean, nil
-}
-
-func readFile(fsys fs.FS, p string) ([]byte, error) {
-	clean, err := localPath(p)
-	if err != nil {
-		return nil, err
-	}
-	b, err := fs.ReadFile(fsys, clean)
-	if err != nil {
-		if pe, ok := err.(*fs.PathError); ok {
-			err = pe.Err
-		}
-		return nil, fmt.Errorf("cannot read %q: %v", p, err)
-	}
-	return b, nil
-}
-
-var pathParam = []function.Parameter{{Name: "path", Type: cty.String, AllowMarked: true}}
-
-func fileFunc(fsys fs.FS, encode bool) function.Function {
-	return function.New(&function.Spec{
-		Params: pathParam,
-		Type:   function.StaticReturnType(cty.String),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			p, marks := args[0].Unmark()
-			b, err := readFile(fsys, p.AsString())
-			switch {
-			case err != nil:
-				return cty.NilVal, function.NewArgError(0, err)
-			case encode:
-				return cty.StringVal(base64.StdEncoding.EncodeToString(b)).WithMarks(marks), nil
-			case !utf8.Valid(b):
-				return cty.NilVal, function.NewArgErrorf(0, "%q is not UTF-8 text; filebase64 reads it", p.AsString())
-			}
-			return cty.StringVal(string(b)).WithMarks(marks), nil
-		},
-	})
-}
-
-func fileExistsFunc(fsys fs.FS) function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "path", Type: cty.String}},
-		Type:   function.StaticReturnType(cty.Bool),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			clean, err := localPath(args[0].AsString())
-			if err != nil {
-				return cty.NilVal, function.NewArgError(0, err)
-			}
-			st, err := fs.Stat(fsys, clean)
-			return cty.BoolVal(err == nil && st.Mode().IsRegular()), nil
-		},
-	})
-}
-
-func fileSetFunc(fsys fs.FS) function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "path", Type: cty.String}, {Name: "pattern", Type: cty.String}},
-		Type:   function.StaticReturnType(cty.Set(cty.String)),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			dir, err := localPath(args[0].AsString())
-			if err != nil {
-				return cty.NilVal, function.NewArgError(0, err)
-			}
-			found, err := fs.Glob(fsys, path.Join(dir, args[1].AsString()))
-			if err != nil {
-				return cty.NilVal, function.NewArgError(1, err)
-			}
-			if len(found) == 0 {
-				return cty.SetValEmpty(cty.String), nil
-			}
-			vals := make([]cty.Value, len(found))
-			for i, p := range found {
-				vals[i] = cty.StringVal(strings.TrimPrefix(p, dir+"/"))
-			}
-			return cty.SetVal(vals), nil
-		},
-	})
-}
-
-// templateFileFunc renders a file of the directory as an HCL template. What is
-// wrong in it is told with the template's own line.
-func templateFileFunc(fsys fs.FS, funcs map[string]function.Function, extra map[string]cty.Value) function.Function {
-	render := func(args []cty.Value) (cty.Value, error) {
-		p, pathMarks := args[0].Unmark()
-		b, err := readFile(fsys, p.AsString())
-		if err != nil {
-			return cty.NilVal, function.NewArgError(0, err)
-		}
-		expr, diags := hclsyntax.ParseTemplate(b, p.AsString(), hcl.InitialPos)
-		if diags.HasErrors() {
-			return cty.NilVal, templateError{diags}
-		}
-		given, marks := args[1].Unmark()
-		if !given.Type().IsObjectType() && !given.Type().IsMapType() {
-			return cty.NilVal, function.NewArgErrorf(1, "must be an object: { name = value, … }")
-		}
-		vars := make(map[string]cty.Value, len(extra))
-		for k, v := range extra {
-			vars[k] = v
-		}
-		for it := given.ElementIterator(); it.Next(); {
-			k, v := it.Element()
-			vars[k.AsString()] = v
-		}
-		inner := make(map[string]function.Function, len(funcs))
-		for k, v := range funcs {
-			if k != "templatefile" { // a template that renders itself would never end
-				inner[k] = v
-			}
-		}
-		v, diags := expr.Value(&hcl.EvalContext{Variables: vars, Functions: inner})
-		if diags.HasErrors() {
-			return cty.NilVal, templateError{diags}
-		}
-		if !v.IsKnown() {
-			return cty.UnknownVal(cty.String).WithMarks(pathMarks, marks), nil
-		}
-		v, err = convert.Convert(v, cty.String)
-		if err != nil {
-			return cty.NilVal, err
-		}
-		return v.WithMarks(pathMarks, marks), nil
-	}
-	return function.New(&function.Spec{
-		Params: []function.Parameter{
-			{Name: "path", Type: cty.String, AllowMarked: true},
-			{Name: "vars", Type: cty.DynamicPseudoType, AllowMarked: true, AllowUnknown: true},
-		},
-		Type: function.StaticReturnType(cty.String),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			if !args[1].IsKnown() {
-				return cty.UnknownVal(cty.String), nil
-			}
-			return render(args)
-		},
-	})
-}
-
-// templateError carries the diagnostics of a template through a function call.
-type templateError struct{ diags hcl.Diagnostics }
-
-func (e templateError) Error() string {
-	d := e.diags[0]
-	if d.Subject == nil {
-		return d.Summary + ": " + d.Detail
-	}
-	return fmt.Sprintf("%s:%d,%d: %s: %s", d.Subject.Filename, d.Subject.Start.Line, d.Subject.Start.Column, d.Summary, d.Detail)
-}
-
-var cidrHostFunc = function.New(&function.Spec{
-	Params: []function.Parameter{{Name: "prefix", Type: cty.String}, {Name: "hostnum", Type: cty.Number}},
-	Type:   function.StaticReturnType(cty.String),
-	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		_, n, err := net.ParseCIDR(args[0].AsString())
-		if err != nil {
-			return cty.NilVal, function.NewArgErrorf(0, "%v; write an address and a prefix length, as in \"10.0.0.0/24\"", err)
-		}
-		num, _ := args[1].AsBigFloat().Int(nil)
-		ip, err := cidr.HostBig(n, num)
-		if err != nil {
-			return cty.NilVal, function.NewArgError(1, err)
-		}
-		return cty.StringVal(ip.String()), nil
-	},
-})
-
-var cidrNetmaskFunc = stringFunc(func(s string) (string, error) {
-	_, n, err := net.ParseCIDR(s)
-	if err != nil {
-		return "", err
-	}
-	if n.IP.To4() == nil {
-		return "", fmt.Errorf("IPv6 networks have no netmask")
-	}
-	return net.IP(n.Mask).String(), nil
-})
-
-var cidrSubnetFunc = function.New(&function.Spec{
-	Params: []function.Parameter{{Name: "prefix", Type: cty.String}, {Name: "newbits", Type: cty.Number}, {Name: "netnum", Type: cty.Number}},
-	Type:   function.StaticReturnType(cty.String),
-	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		_, n, err := net.ParseCIDR(args[0].AsString())
-		if err != nil {
-			return cty.NilVal, function.NewArgError(0, err)
-		}
-		bits, _ := args[1].AsBigFloat().Int64()
-		num, _ := args[2].AsBigFloat().Int(nil)
-		sub, err := cidr.SubnetBig(n, int(bits), num)
-		if err != nil {
-			return cty.NilVal, function.NewArgError(2, err)
-		}
-		return cty.StringVal(sub.String()), nil
 	},
 })

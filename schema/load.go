@@ -22,6 +22,10 @@ type Options struct {
 	Given []Setting
 	// Version of the program, for required_version; empty: not checked.
 	Version string
+	// AgentSecrets says which options of a fence agent its metadata calls
+	// passwords. Where it is nil, or the agent is not known, every option but
+	// ip, port, plug and username is taken for a secret.
+	AgentSecrets func(agent string) (names map[string]bool, known bool)
 }
 
 // Setting is one -var or -var-file argument.
@@ -37,103 +41,60 @@ const EnvPrefix = "RC3_VAR_"
 // Load reads the configuration that is the root of fsys. The Files are returned
 // in every case, for showing the diagnostics. With errors the Config is nil.
 func Load(fsys fs.FS, opts Options) (*Config, *Files, hcl.Diagnostics) {
+	cfg, s, diags := load(fsys, opts)
+	diags = tidy(diags)
+	if diags.HasErrors() {
+		return nil, s.files, diags
+	}
+	return cfg, s.files, diags
+}
+
+// load also returns the scope, in which scenarios are read.
+func load(fsys fs.FS, opts Options) (*Config, *scope, hcl.Diagnostics) {
 	files := newFiles()
-	bodies, varFiles, diags := files.parseDir(fsys)
-	s := newScope(fsys)
+	s := newScope(fsys, files)
+	s.agentSecrets = opts.AgentSecrets
+	l, diags := list(fsys)
+	if diags.HasErrors() {
+		return nil, s, diags
+	}
+	bodies, d := files.read(fsys, l.config, false)
+	diags = append(diags, d...)
+	_, d = files.read(fsys, l.auto, true)
+	diags = append(diags, d...)
+	if len(l.config) == 0 {
+		return nil, s, append(diags, noConfiguration(l))
+	}
+	if diags.HasErrors() {
+		// What a broken file holds is not known, so that everything else that
+		// could be said would be guesswork.
+		return nil, s, diags
+	}
 	diags = append(diags, s.collect(bodies)...)
-	diags = append(diags, s.setVariables(varFiles, opts, files)...)
-	if len(bodies) == 0 && !diags.HasErrors() {
-		return nil, files, hcl.Diagnostics{{
-			Severity: hcl.DiagError,
-			Summary:  "No configuration",
-			Detail:   "This directory holds no *.hcl file. `3rc init` writes a starter; -chdir=DIR reads another directory.",
-		}}
-	}
+	diags = append(diags, s.setVariables(l.auto, opts)...)
 	diags = append(diags, s.resolveAll()...)
-	diags = append(diags, s.laters()...)
-	cfg := s.assemble()
-	diags = append(diags, s.diags...)
+	cfg, d := s.assemble()
+	diags = append(diags, d...)
+	if cfg.Cluster == nil && len(s.byKind["cluster"]) == 0 && !s.lost["cluster"] {
+		diags = append(diags, noCluster())
+	}
+	diags = append(diags, validate(cfg, s, opts, diags.HasErrors())...)
 	if !diags.HasErrors() {
-		diags = append(diags, validate(cfg, opts)...)
+		diags = append(diags, s.laters(cfg)...)
 	}
-	diags = files.tidy(diags)
-	if diags.HasErrors() {
-		return nil, files, diags
-	}
-	return cfg, files, diags
+	return cfg, s, diags
 }
 
-// Kinds of files in a configuration's directory.
-const (
-	suffixConfig   = ".hcl"
-	suffixScenario = ".scenario.hcl"
-	suffixVars     = ".vars.hcl"
-	suffixAutoVars = ".auto.vars.hcl"
-)
-
-// Files are the sources of a configuration, kept to show where a problem is.
-type Files struct {
-	byName map[string]*hcl.File
-	secret map[string]bool // every literal of the file is to be masked
-}
-
-func newFiles() *Files {
-	return &Files{byName: map[string]*hcl.File{}, secret: map[string]bool{}}
-}
-
-// parseDir reads the directory's files. Names are sorted, so that the result
-// never depends on the order in which a file system lists them.
-func (f *Files) parseDir(fsys fs.FS) (bodies []*hclsyntax.Body, auto []string, diags hcl.Diagnostics) {
-	entries, err := fs.ReadDir(fsys, ".")
-	if err != nil {
-		return nil, nil, hcl.Diagnostics{{
-			Severity: hcl.DiagError, Summary: "Cannot read the directory", Detail: err.Error(),
-		}}
+func noConfiguration(l listing) *hcl.Diagnostic {
+	d := &hcl.Diagnostic{
+		Severity: hcl.DiagError,
+		Summary:  "No configuration",
+		Detail:   "This directory holds no *.hcl file. `3rc init` writes a starter; -chdir=DIR reads another directory.",
 	}
-	for _, e := range entries {
-		name := e.Name()
-		switch {
-		case e.IsDir(), strings.HasPrefix(name, "."), !strings.HasSuffix(name, suffixConfig), strings.HasSuffix(name, suffixScenario):
-			continue
-		case strings.HasSuffix(name, suffixAutoVars):
-			auto = append(auto, name)
-			fallthrough
-		case strings.HasSuffix(name, suffixVars):
-			f.secret[name] = true
-			if !strings.HasSuffix(name, suffixAutoVars) {
-				continue
-			}
-		}
-		src, err := fs.ReadFile(fsys, name)
-		if err != nil {
-			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Cannot read a file", Detail: fmt.Sprintf("%s: %v", name, err)})
-			continue
-		}
-		file, pd := f.parse(name, src)
-		diags = append(diags, pd...)
-		if file != nil && !f.secret[name] {
-			bodies = append(bodies, file.Body.(*hclsyntax.Body))
-		}
+	if len(l.foreign) > 0 {
+		d.Detail = fmt.Sprintf("This directory holds no *.hcl file. %s is Terraform's: 3rc reads files whose names end in .hcl, in its own language; `3rc import URI` writes them for what runs already.", l.foreign[0])
 	}
-	sort.Strings(auto)
-	return bodies, auto, diags
-}
-
-func (f *Files) parse(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
-	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	if file == nil {
-		file = &hcl.File{Bytes: src, Body: hcl.EmptyBody()}
-	}
-	f.byName[name] = file
-	if diags.HasErrors() {
-		// A broken file is shown as it is, so that its error can be found; but
-		// where secrets may stand nothing can be masked without a syntax tree.
-		if f.secret[name] {
-			file.Bytes = nil
-		}
-		return nil, diags
-	}
-	return file, diags
+	return d
 }
 
 // collect sorts the top-level blocks of all files by kind.
@@ -143,27 +104,22 @@ func (s *scope) collect(bodies []*hclsyntax.Body) hcl.Diagnostics {
 		for _, a := range sortedAttributes(body) {
 			diags = append(diags, &hcl.Diagnostic{
 				Severity: hcl.DiagError, Summary: "Attribute outside of a block",
-				Detail:  fmt.Sprintf("%q stands outside of every block. Values to be used in several places go into a locals block.", a.Name),
+				Detail:  fmt.Sprintf("%q stands outside of every block. Values to be used in several places go into a locals block, values of variables into a file NAME.auto.vars.hcl.", a.Name),
 				Subject: a.NameRange.Ptr(),
 			})
 		}
 		for _, b := range body.Blocks {
-			diags = append(diags, s.add(b)...)
+			d := s.add(b)
+			if d.HasErrors() {
+				s.lost[b.Type] = true
+				for _, l := range b.Labels {
+					s.lost[l] = true
+				}
+			}
+			diags = append(diags, d...)
 		}
 	}
 	return diags
-}
-
-// foreign are the blocks of Terraform that this language does not have.
-var foreign = map[string]string{
-	"module":      "A configuration is one directory; write what a module would hold into further files of it.",
-	"data":        "What the hosts have is looked up by itself; use existing = true for pools and networks that 3rc does not make.",
-	"output":      "`3rc status -json` and `3rc plan -json` print what runs where.",
-	"provider":    "Every host block names its own libvirt URI.",
-	"resource":    "Guests are vm blocks, and hosts, pools, networks and images have blocks of their own.",
-	"terraform":   "The cluster block holds required_version; there is no state file.",
-	"provisioner": "Use cloud_init or kickstart to set up a guest.",
-	"lifecycle":   "prevent_destroy and ignore_changes are attributes of the vm itself.",
 }
 
 func (s *scope) add(b *hclsyntax.Block) hcl.Diagnostics {
@@ -178,29 +134,25 @@ func (s *scope) add(b *hclsyntax.Block) hcl.Diagnostics {
 			return s.addNoun(b, i)
 		}
 	}
+	fail := func(summary, detail string) hcl.Diagnostics {
+		return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: b.TypeRange.Ptr()}}
+	}
 	if b.Type == "scenario" {
-		return hcl.Diagnostics{{
-			Severity: hcl.DiagError, Summary: "Scenario in a configuration file",
-			Detail:  "Scenarios are read by `3rc test` alone: move this block into a file whose name ends in .scenario.hcl.",
-			Subject: b.TypeRange.Ptr(),
-		}}
+		return fail("Scenario in a configuration file", "Scenarios are read by `3rc test` alone: move this block into a file whose name ends in .scenario.hcl.")
 	}
 	if why, ok := foreign[b.Type]; ok {
-		return hcl.Diagnostics{{
-			Severity: hcl.DiagError, Summary: "Not a block of this language",
-			Detail:  fmt.Sprintf("There is no %q here. %s", b.Type, why),
-			Subject: b.TypeRange.Ptr(),
-		}}
+		return fail("Not a block of this language", fmt.Sprintf("There is no %q here. %s", b.Type, why))
 	}
 	names := []string{"variable", "locals"}
 	for _, t := range top {
 		names = append(names, t.name)
 	}
-	return hcl.Diagnostics{{
-		Severity: hcl.DiagError, Summary: "Unknown block",
-		Detail:  fmt.Sprintf("There is no block %q.%s The blocks are: %s.", b.Type, didYouMean(b.Type, names), strings.Join(names, ", ")),
-		Subject: b.TypeRange.Ptr(),
-	}}
+	for _, t := range top {
+		if f := nounOf(t.typ).fieldNamed(b.Type); f != nil && f.isBlock() {
+			return fail("Block in the wrong place", fmt.Sprintf("A %s block stands inside a %s block.", b.Type, t.name))
+		}
+	}
+	return fail("Unknown block", fmt.Sprintf("There is no block %q.%s", b.Type, meantOr(b.Type, names, " The blocks are: "+strings.Join(names, ", ")+".")))
 }
 
 // addNoun files a block under its kind and label.
@@ -217,11 +169,11 @@ func (s *scope) addNoun(b *hclsyntax.Block, kind int) hcl.Diagnostics {
 		}
 		return hcl.Diagnostics{{
 			Severity: hcl.DiagError, Summary: "Wrong number of labels",
-			Detail:  fmt.Sprintf("A %s block is written %s; this one has %d labels.", b.Type, how, len(b.Labels)),
+			Detail:  fmt.Sprintf("A %s block is written %s.", b.Type, how),
 			Subject: b.DefRange().Ptr(),
 		}}
 	}
-	set := &blockSet{kind: t.name, block: b, order: len(s.sets)}
+	set := &blockSet{kind: t.name, block: b, multiple: t.multiple}
 	if want == 1 {
 		set.label = b.Labels[0]
 		if d := checkName(set.label, b.LabelRanges[0], "label"); d != nil {
@@ -230,7 +182,7 @@ func (s *scope) addNoun(b *hclsyntax.Block, kind int) hcl.Diagnostics {
 		if old := s.byKind[t.name][set.label]; old != nil {
 			return hcl.Diagnostics{{
 				Severity: hcl.DiagError, Summary: "Duplicate block",
-				Detail:  fmt.Sprintf("%s %q was already declared at %s. Give one of them another label.", t.name, set.label, old.block.DefRange()),
+				Detail:  fmt.Sprintf("%s %q stands at %s as well. Give one of them another label.", t.name, set.label, place(old.block.DefRange())),
 				Subject: b.DefRange().Ptr(),
 			}}
 		}
@@ -242,6 +194,9 @@ func (s *scope) addNoun(b *hclsyntax.Block, kind int) hcl.Diagnostics {
 	s.sets = append(s.sets, set)
 	return nil
 }
+
+// place names a place as an editor jumps to it.
+func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
 
 // checkName holds names and labels to what libvirt, host names and volume names
 // all bear.

@@ -13,12 +13,15 @@ import "github.com/hashicorp/hcl/v2"
 //	enum:"a|b"         the permitted values
 //	ref:"host|vm"      the kinds that a reference may name
 //	min:"1"            the least permitted number
+//	guest:"…"          the default where a guest uses the block, if it is another
 //	later:"…"          accepted, and without effect in this version: a warning says so
 
 // Block remembers where a block and its attributes stand.
 type Block struct {
-	Range hcl.Range // of the block's header
-	attrs []attrRange
+	Range  hcl.Range // of the block's header
+	attrs  []attrRange
+	keys   []attrRange // of maps that are written out: ATTRIBUTE.KEY
+	broken bool        // something in it is wrong and was told
 }
 
 type attrRange struct {
@@ -34,6 +37,28 @@ func (s Block) At(name string) hcl.Range {
 		}
 	}
 	return s.Range
+}
+
+// AtKey returns the place of a key in a map, or of the whole attribute.
+func (s Block) AtKey(name, key string) hcl.Range {
+	for _, a := range s.keys {
+		if a.name == name+"."+key {
+			return a.rng
+		}
+	}
+	return s.At(name)
+}
+
+// drop forgets an attribute whose value was null. The list is shared by all
+// instances of a block, so that it is copied first.
+func (s *Block) drop(name string) {
+	kept := make([]attrRange, 0, len(s.attrs))
+	for _, a := range s.attrs {
+		if a.name != name {
+			kept = append(kept, a)
+		}
+	}
+	s.attrs = kept
 }
 
 // Has tells whether the attribute is set.
@@ -76,7 +101,7 @@ type State struct {
 	Endpoints []string `hcl:"endpoints" doc:"etcd: addresses of its members." later:"etcd"`
 	CAFile    string   `hcl:"ca_file" doc:"etcd: certificate authority." later:"etcd"`
 	CertFile  string   `hcl:"cert_file" doc:"etcd: client certificate." later:"etcd"`
-	KeyFile   string   `hcl:"key_file" doc:"etcd: key of the client certificate." later:"etcd"`
+	KeyFile   Text     `hcl:"key_file" doc:"etcd: key of the client certificate." later:"etcd"`
 	Prefix    string   `hcl:"prefix" doc:"etcd: prefix of all keys." later:"etcd"`
 }
 
@@ -84,9 +109,9 @@ type State struct {
 type Watch struct {
 	Block
 	Listen    string `hcl:"listen" doc:"Address of the HTTP API and the metrics."`
-	TokenFile string `hcl:"token_file" doc:"File with the bearer token that callers must show."`
+	TokenFile Text   `hcl:"token_file" doc:"File with the bearer token that callers must show."`
 	CertFile  string `hcl:"cert_file" doc:"TLS certificate."`
-	KeyFile   string `hcl:"key_file" doc:"Key of the TLS certificate."`
+	KeyFile   Text   `hcl:"key_file" doc:"Key of the TLS certificate."`
 	ClientCA  string `hcl:"client_ca" doc:"Certificate authority of permitted clients."`
 }
 
@@ -100,7 +125,8 @@ type Notify struct {
 // Option is one free attribute of a probe, fence or notify block.
 type Option struct {
 	Name  string
-	Value Text // lists are joined with commas
+	Value Text   // of a list: its elements, joined with commas
+	List  []Text // the elements, where it was written as a list
 	Range hcl.Range
 }
 
@@ -108,12 +134,12 @@ type Option struct {
 type Hysteresis struct {
 	Block
 	Ident
-	Interval     Duration `hcl:"interval" default:"2s" doc:"Between probes while all is well. Guests: 10s."`
-	FastInterval Duration `hcl:"fast_interval" default:"1s" doc:"Between probes once something looks wrong, or is coming back. Guests: 2s."`
-	Timeout      Duration `hcl:"timeout" default:"2s" doc:"Of one probe. Guests: 5s."`
-	Fall         int      `hcl:"fall" default:"3" min:"1" doc:"Consecutive failures before down. Guests: 6."`
+	Interval     Duration `hcl:"interval" default:"2s" guest:"10s" doc:"Between probes while all is well. Guests: 10s."`
+	FastInterval Duration `hcl:"fast_interval" default:"1s" guest:"2s" doc:"Between probes once something looks wrong, or is coming back. Guests: 2s."`
+	Timeout      Duration `hcl:"timeout" default:"2s" guest:"5s" doc:"Of one probe. Guests: 5s."`
+	Fall         int      `hcl:"fall" default:"3" guest:"6" min:"1" doc:"Consecutive failures before down. Guests: 6."`
 	Rise         int      `hcl:"rise" default:"2" min:"1" doc:"Consecutive successes before up."`
-	BootGrace    Duration `hcl:"boot_grace" default:"2m" doc:"After a start, failures do not count before the first success. Guests: 5m."`
+	BootGrace    Duration `hcl:"boot_grace" default:"2m" guest:"5m" doc:"After a start, failures do not count before the first success. Guests: 5m."`
 	MinHealthy   Duration `hcl:"min_healthy" default:"10m" doc:"Healthy this long, and the ladder starts again from its first rung."`
 	Flap         *Flap    `hcl:"flap" doc:"Route-flap damping."`
 }
@@ -231,7 +257,7 @@ type PoolSource struct {
 	Adapter   string   `hcl:"adapter" doc:"scsi: host adapter."`
 	Initiator string   `hcl:"initiator" doc:"iscsi-direct: IQN of the initiator."`
 	Username  string   `hcl:"username" doc:"Name for the server."`
-	Secret    string   `hcl:"secret_uuid" doc:"UUID of the libvirt secret that holds the password."`
+	Secret    Text     `hcl:"secret_uuid" doc:"UUID of the libvirt secret that holds the password."`
 }
 
 // Network is a libvirt network.

@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"sort"
 	"strings"
 
@@ -17,16 +18,26 @@ import (
 // that their order in the files never matters.
 type scope struct {
 	fsys      fs.FS
+	files     *Files
 	funcs     map[string]function.Function
+	inner     map[string]function.Function // those that a template may call
+	templates map[string]parsedTemplate
+	contents  map[string]readResult
+	layouts   map[*hclsyntax.Body]*layout
 	variables map[string]*variable
 	vars      map[string]cty.Value
 	locals    map[string]*local
 	byKind    map[string]map[string]*blockSet
 	sets      []*blockSet
 	root      *hcl.EvalContext // complete after resolveAll
+	total     int              // instances so far
 	diags     hcl.Diagnostics
-	refs      map[string]Ref // by address
-	path      []string       // what is being worked out, for cycles
+	refs      map[string]Ref             // by address
+	path      []string                   // what is being worked out, for cycles
+	nameIndex map[string]map[string]bool // by kind; made when it is first asked for
+	lost      map[string]bool            // labels of blocks that could not be filed
+
+	agentSecrets func(string) (map[string]bool, bool)
 }
 
 type progress int
@@ -48,7 +59,8 @@ type local struct {
 type blockSet struct {
 	kind, label string
 	block       *hclsyntax.Block
-	order       int
+	multiple    bool // takes count, for_each and name
+	failed      bool // its instances are not known, and why was told
 	state       progress
 	instances   []instance
 	value       cty.Value
@@ -58,18 +70,25 @@ type blockSet struct {
 type instance struct {
 	Ident
 	vars map[string]cty.Value // count or each
+	key  string               // of for_each
 }
 
-func newScope(fsys fs.FS) *scope {
+func newScope(fsys fs.FS, files *Files) *scope {
 	s := &scope{
-		fsys:      fsys,
-		funcs:     functions(fsys, nil),
+		fsys: fsys, files: files,
+		templates: map[string]parsedTemplate{},
+		contents:  map[string]readResult{},
+		layouts:   map[*hclsyntax.Body]*layout{},
 		variables: map[string]*variable{},
 		vars:      map[string]cty.Value{},
 		locals:    map[string]*local{},
 		byKind:    map[string]map[string]*blockSet{},
 		refs:      map[string]Ref{},
+		lost:      map[string]bool{},
 	}
+	s.inner = innerFunctions(s)
+	s.funcs = maps.Clone(s.inner)
+	s.funcs["templatefile"] = templateFileFunc(s, nil)
 	return s
 }
 
@@ -85,7 +104,7 @@ func (s *scope) addLocals(b *hclsyntax.Block) hcl.Diagnostics {
 		if old := s.locals[a.Name]; old != nil {
 			diags = append(diags, &hcl.Diagnostic{
 				Severity: hcl.DiagError, Summary: "Duplicate local value",
-				Detail: fmt.Sprintf("local.%s was already declared at %s.", a.Name, old.attr.NameRange), Subject: a.NameRange.Ptr(),
+				Detail: fmt.Sprintf("local.%s stands at %s as well. Give one of them another name.", a.Name, place(old.attr.NameRange)), Subject: a.NameRange.Ptr(),
 			})
 			continue
 		}
@@ -97,15 +116,11 @@ func (s *scope) addLocals(b *hclsyntax.Block) hcl.Diagnostics {
 // resolveAll works out every local and every instance, then builds the context
 // in which bodies are decoded.
 func (s *scope) resolveAll() hcl.Diagnostics {
+	s.sortSets()
 	for _, set := range s.sets {
 		s.resolveSet(set)
 	}
-	names := make([]string, 0, len(s.locals))
-	for n := range s.locals {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	for _, n := range names {
+	for _, n := range s.localNames() {
 		s.resolveLocal(s.locals[n])
 	}
 	s.checkNames()
@@ -113,6 +128,34 @@ func (s *scope) resolveAll() hcl.Diagnostics {
 	diags := s.diags
 	s.diags = nil
 	return diags
+}
+
+// sortSets puts the blocks into an order that does not depend on the files in
+// which they stand.
+func (s *scope) sortSets() {
+	sort.SliceStable(s.sets, func(i, j int) bool {
+		a, b := s.sets[i], s.sets[j]
+		if a.kind != b.kind {
+			return kindIndex(a.kind) < kindIndex(b.kind)
+		}
+		if a.label != b.label {
+			return a.label < b.label
+		}
+		x, y := a.block.DefRange(), b.block.DefRange()
+		if x.Filename != y.Filename {
+			return x.Filename < y.Filename
+		}
+		return x.Start.Byte < y.Start.Byte
+	})
+}
+
+func (s *scope) localNames() []string {
+	names := make([]string, 0, len(s.locals))
+	for n := range s.locals {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
 }
 
 // rootValues are var, local and every kind. With only set, those that it names.
@@ -125,23 +168,28 @@ func (s *scope) rootValues(only map[string]bool) map[string]cty.Value {
 	if want("local") {
 		vals := map[string]cty.Value{}
 		for n, l := range s.locals {
+			vals[n] = cty.DynamicVal
 			if l.state == finished {
 				vals[n] = l.value
 			}
 		}
 		out["local"] = object(vals)
 	}
-	for _, t := range top {
-		if !want(t.name) || t.name == "moved" || t.name == "removed" {
+	for _, kind := range referable {
+		if !want(kind) {
 			continue
 		}
 		vals := map[string]cty.Value{}
-		for l, set := range s.byKind[t.name] {
+		for l := range s.lost {
+			vals[l] = cty.DynamicVal
+		}
+		for l, set := range s.byKind[kind] {
+			vals[l] = cty.DynamicVal // a circle, which is told where it is found
 			if set.state == finished {
 				vals[l] = set.value
 			}
 		}
-		out[t.name] = object(vals)
+		out[kind] = object(vals)
 	}
 	return out
 }
@@ -159,25 +207,15 @@ func (s *scope) require(expr hcl.Expression) map[string]bool {
 	for _, tr := range expr.Variables() {
 		root := tr.RootName()
 		roots[root] = true
-		name := ""
-		if len(tr) > 1 {
-			switch step := tr[1].(type) {
-			case hcl.TraverseAttr:
-				name = step.Name
-			case hcl.TraverseIndex:
-				if step.Key.Type() == cty.String && step.Key.IsKnown() {
-					name = step.Key.AsString()
-				}
-			}
-		}
+		name := firstName(tr)
 		switch {
 		case root == "local" && name != "":
 			if l := s.locals[name]; l != nil {
 				s.resolveLocal(l)
 			}
 		case root == "local":
-			for _, l := range s.locals {
-				s.resolveLocal(l)
+			for _, n := range s.localNames() {
+				s.resolveLocal(s.locals[n])
 			}
 		default:
 			s.requireKind(root, name)
@@ -201,14 +239,16 @@ func (s *scope) requireKind(kind, label string) {
 	}
 }
 
-// evaluate works out an expression before all instances are known.
-func (s *scope) evaluate(expr hcl.Expression, extra map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
-	vars := s.rootValues(s.require(expr))
-	for k, v := range extra {
-		vars[k] = v
-	}
-	v, diags := expr.Value(&hcl.EvalContext{Functions: s.funcs, Variables: vars})
-	return v, s.explain(diags, expr)
+// early is a context for an expression that is worked out before all instances
+// are known.
+func (s *scope) early(expr hcl.Expression) *hcl.EvalContext {
+	return &hcl.EvalContext{Functions: s.funcs, Variables: s.rootValues(s.require(expr))}
+}
+
+func (s *scope) evaluate(expr hcl.Expression) (cty.Value, hcl.Diagnostics) {
+	ctx := s.early(expr)
+	v, diags := expr.Value(ctx)
+	return v, s.explain(diags, expr, ctx, false)
 }
 
 func (s *scope) enter(name string, rng hcl.Range) bool {
@@ -233,12 +273,11 @@ func (s *scope) resolveLocal(l *local) {
 		return
 	}
 	if !s.enter("local."+l.name, l.attr.Expr.Range()) {
-		l.value = cty.DynamicVal
 		return
 	}
 	defer s.leave()
 	l.state = underway
-	v, diags := s.evaluate(l.attr.Expr, nil)
+	v, diags := s.evaluate(l.attr.Expr)
 	s.diags = append(s.diags, diags...)
 	if diags.HasErrors() {
 		v = cty.DynamicVal
@@ -252,169 +291,28 @@ func (s *scope) resolveSet(set *blockSet) {
 		return
 	}
 	address := set.kind + "." + set.label
-	if !s.enter(address, set.block.DefRange()) {
+	if !s.enter(address, set.metaRange()) {
 		return
 	}
 	defer s.leave()
 	set.state = underway
-	set.instances, set.value = s.instances(set, address)
+	var ok bool
+	set.instances, set.value, ok = s.instances(set, address)
+	set.failed = !ok
 	for _, in := range set.instances {
 		s.refs[in.Address] = Ref{Kind: in.Kind, Address: in.Address, Name: in.Name}
 	}
 	set.state = finished
 }
 
-// instances applies count or for_each and gives every instance its name.
-func (s *scope) instances(set *blockSet, address string) ([]instance, cty.Value) {
-	attrs := set.block.Body.Attributes
-	multiple := false
-	for _, t := range top {
-		multiple = multiple || t.name == set.kind && t.multiple
-	}
-	count, forEach := attrs["count"], attrs["for_each"]
-	switch {
-	case !multiple:
-		in := instance{Ident: Ident{Kind: set.kind, Label: set.label, Address: address, Name: set.label}}
-		return []instance{in}, refValue(in.Ident)
-	case count != nil && forEach != nil:
-		s.fail("count and for_each together", "A block has either count or for_each.", forEach.NameRange)
-		return nil, cty.DynamicVal
-	case count != nil:
-		return s.counted(set, address, count)
-	case forEach != nil:
-		return s.forEach(set, address, forEach)
-	}
-	in, ok := s.named(set, instance{Ident: Ident{Kind: set.kind, Label: set.label, Address: address, Name: set.label}})
-	if !ok {
-		return nil, cty.DynamicVal
-	}
-	return []instance{in}, refValue(in.Ident)
-}
-
-// maxInstances bounds what one block makes; ten times the largest fleet that
-// 3rc is meant for.
-const maxInstances = 50000
-
-func (s *scope) counted(set *blockSet, address string, a *hclsyntax.Attribute) ([]instance, cty.Value) {
-	v, ok := s.meta(a, "count")
-	if !ok {
-		return nil, cty.DynamicVal
-	}
-	if v.Type() != cty.Number || v.IsNull() {
-		s.fail("Wrong type", "count must be a whole number.", a.Expr.Range())
-		return nil, cty.DynamicVal
-	}
-	n, acc := v.AsBigFloat().Int64()
-	if acc != 0 || n < 0 || n > maxInstances {
-		s.fail("Impossible count", fmt.Sprintf("count must be a whole number from 0 to %d.", maxInstances), a.Expr.Range())
-		return nil, cty.DynamicVal
-	}
-	var out []instance
-	var vals []cty.Value
-	for i := int64(0); i < n; i++ {
-		in, ok := s.named(set, instance{
-			Ident: Ident{Kind: set.kind, Label: set.label, Address: fmt.Sprintf("%s[%d]", address, i), Name: fmt.Sprintf("%s-%d", set.label, i)},
-			vars:  map[string]cty.Value{"count": cty.ObjectVal(map[string]cty.Value{"index": cty.NumberIntVal(i)})},
-		})
-		if !ok {
-			return nil, cty.DynamicVal
+// metaRange is where a block says how often and under which names it is made.
+func (b *blockSet) metaRange() hcl.Range {
+	for _, name := range metaNames {
+		if a := b.block.Body.Attributes[name]; a != nil {
+			return a.Expr.Range()
 		}
-		out, vals = append(out, in), append(vals, refValue(in.Ident))
 	}
-	return out, cty.TupleVal(vals)
-}
-
-func (s *scope) forEach(set *blockSet, address string, a *hclsyntax.Attribute) ([]instance, cty.Value) {
-	v, ok := s.meta(a, "for_each")
-	if !ok {
-		return nil, cty.DynamicVal
-	}
-	t := v.Type()
-	isSet := t.IsSetType() && (t.ElementType() == cty.String || v.LengthInt() == 0)
-	if v.IsNull() || !isSet && !t.IsMapType() && !t.IsObjectType() {
-		s.fail("Wrong type", "for_each must be a map, an object, or a set of strings; write toset([…]) around a list.", a.Expr.Range())
-		return nil, cty.DynamicVal
-	}
-	if v.LengthInt() > maxInstances {
-		s.fail("Too many instances", fmt.Sprintf("for_each may make %d instances at most.", maxInstances), a.Expr.Range())
-		return nil, cty.DynamicVal
-	}
-	var out []instance
-	vals := map[string]cty.Value{}
-	for it := v.ElementIterator(); it.Next(); {
-		k, val := it.Element()
-		if isSet {
-			k = val
-		}
-		if k.IsNull() {
-			s.fail("Impossible key", "A key of for_each must not be null.", a.Expr.Range())
-			return nil, cty.DynamicVal
-		}
-		key := k.AsString()
-		in, ok := s.named(set, instance{
-			Ident: Ident{Kind: set.kind, Label: set.label, Address: fmt.Sprintf("%s[%q]", address, key), Name: set.label + "-" + key},
-			vars:  map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{"key": k, "value": val})},
-		})
-		if !ok {
-			return nil, cty.DynamicVal
-		}
-		out, vals[key] = append(out, in), refValue(in.Ident)
-	}
-	return out, object(vals)
-}
-
-// meta evaluates count and for_each, which must be known and no secret.
-func (s *scope) meta(a *hclsyntax.Attribute, what string) (cty.Value, bool) {
-	v, diags := s.evaluate(a.Expr, nil)
-	s.diags = append(s.diags, diags...)
-	if diags.HasErrors() {
-		return cty.DynamicVal, false
-	}
-	if v.ContainsMarked() && !onlyValuesMarked(v) || v.IsMarked() {
-		s.fail("Secret in "+what, "What "+what+" is given shows in names and addresses, so it must not be a secret.", a.Expr.Range())
-		return cty.DynamicVal, false
-	}
-	if !v.IsKnown() {
-		return v, false // something it depends on failed and was told
-	}
-	return v, true
-}
-
-// onlyValuesMarked tells whether only values, and no keys, are secret: the
-// elements of a set are keys.
-func onlyValuesMarked(v cty.Value) bool {
-	t := v.Type()
-	return !v.IsMarked() && (t.IsObjectType() || t.IsMapType())
-}
-
-// named applies the name attribute.
-func (s *scope) named(set *blockSet, in instance) (instance, bool) {
-	rng := set.block.DefRange()
-	if a := set.block.Body.Attributes["name"]; a != nil {
-		rng = a.Expr.Range()
-		v, diags := s.evaluate(a.Expr, in.vars)
-		s.diags = append(s.diags, diags...)
-		switch {
-		case diags.HasErrors() || !v.IsMarked() && !v.IsKnown():
-			return in, false
-		case v.IsMarked():
-			s.fail("Secret in a name", "A name shows everywhere, so it must not be a secret.", rng)
-			return in, false
-		case v.IsNull() || v.Type() != cty.String:
-			s.fail("Wrong type", "name must be a string.", rng)
-			return in, false
-		}
-		in.Name = v.AsString()
-	}
-	if d := checkName(in.Name, rng, "name"); d != nil {
-		s.diags = append(s.diags, d)
-		return in, false
-	}
-	return in, true
-}
-
-func (s *scope) fail(summary, detail string, rng hcl.Range) {
-	s.diags = append(s.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: rng.Ptr()})
+	return b.block.DefRange()
 }
 
 // checkNames refuses two objects of one kind under one name.
@@ -429,11 +327,17 @@ func (s *scope) checkNames() {
 				first[k] = in
 				continue
 			}
-			rng := set.block.DefRange()
-			if a := set.block.Body.Attributes["name"]; a != nil {
+			// The block that chose its name is the one to be changed.
+			at := set
+			if set.block.Body.Attributes["name"] == nil {
+				at = s.byKind[old.Kind][old.Label]
+			}
+			rng := at.block.DefRange()
+			if a := at.block.Body.Attributes["name"]; a != nil {
 				rng = a.Expr.Range()
 			}
-			s.fail("Duplicate name", fmt.Sprintf("%s and %s are both called %q. Names are unique in the fleet for each kind: set name = on one of them.", old.Address, in.Address, in.Name), rng)
+			set.failed = true
+			s.fail("Duplicate name", fmt.Sprintf("%s and %s are both called %q. Names are unique in the fleet for each kind: give one of them another.", old.Address, in.Address, in.Name), rng)
 			break
 		}
 	}
@@ -442,4 +346,8 @@ func (s *scope) checkNames() {
 // refValue is what an expression gets for a reference to an instance.
 func refValue(id Ident) cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(id.Name), "address": cty.StringVal(id.Address)})
+}
+
+func (s *scope) fail(summary, detail string, rng hcl.Range) {
+	s.diags = append(s.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: rng.Ptr()})
 }

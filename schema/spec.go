@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/hashicorp/hcl/v2"
 )
 
 // fieldKind is how a field of a noun is written in a configuration.
@@ -32,7 +30,10 @@ const (
 	kindBlocks // any number of nested blocks
 	kindLabel
 	kindRest
-	kindAddress // written as a reference, which may dangle
+	kindAddress   // written as a reference, which may dangle
+	kindName      // name of an object, or a reference to it
+	kindNames     // a list of those
+	kindObjectMap // attribute whose value is an object of objects
 )
 
 type field struct {
@@ -43,10 +44,15 @@ type field struct {
 	doc      string
 	def      string
 	hasDef   bool
+	defValue reflect.Value // what def says; invalid without one
+	guestDef string        // the default where a guest uses the block
 	enum     []string
 	refs     []string
 	required bool
 	ordered  bool
+	single   bool   // one may stand for a list of one
+	time     bool   // a label that is a time
+	keys     string // kind that the keys of a map name
 	min      float64
 	hasMin   bool
 	later    string
@@ -56,7 +62,8 @@ type field struct {
 type noun struct {
 	typ    reflect.Type
 	fields []field
-	label  int // index into fields, or -1
+	byName map[string]*field // all but label and rest
+	label  int               // index into fields, or -1
 	rest   int
 	ident  bool // has an Ident: a top-level block
 }
@@ -79,6 +86,9 @@ var kinds = map[reflect.Type]fieldKind{
 	reflect.TypeFor[[]string]():          kindStrings,
 	reflect.TypeFor[map[string]string](): kindStringMap,
 	reflect.TypeFor[[]Option]():          kindRest,
+	reflect.TypeFor[[]Act]():             kindRest,
+	reflect.TypeFor[Name]():              kindName,
+	reflect.TypeFor[NameList]():          kindNames,
 }
 
 func nounOf(t reflect.Type) *noun {
@@ -88,6 +98,9 @@ func nounOf(t reflect.Type) *noun {
 	n := &noun{typ: t, label: -1, rest: -1}
 	for i := 0; i < t.NumField(); i++ {
 		sf := t.Field(i)
+		if sf.Tag.Get("hcl") == "-" {
+			continue // worked out later
+		}
 		if sf.Anonymous {
 			n.ident = n.ident || sf.Type == reflect.TypeFor[Ident]()
 			continue
@@ -102,6 +115,12 @@ func nounOf(t reflect.Type) *noun {
 		}
 		n.fields = append(n.fields, f)
 	}
+	n.byName = make(map[string]*field, len(n.fields))
+	for i := range n.fields {
+		if f := &n.fields[i]; f.kind != kindLabel && f.kind != kindRest {
+			n.byName[f.name] = f
+		}
+	}
 	nouns.Store(t, n)
 	return n
 }
@@ -114,6 +133,9 @@ func fieldOf(sf reflect.StructField) field {
 		later:    sf.Tag.Get("later"),
 		required: sf.Tag.Get("required") == "true",
 		ordered:  sf.Tag.Get("ordered") == "true",
+		single:   sf.Tag.Get("single") == "true",
+		time:     sf.Tag.Get("time") == "true",
+		keys:     sf.Tag.Get("keys"),
 	}
 	f.def, f.hasDef = sf.Tag.Lookup("default")
 	if e := sf.Tag.Get("enum"); e != "" {
@@ -129,6 +151,7 @@ func fieldOf(sf reflect.StructField) field {
 		}
 		f.min, f.hasMin = v, true
 	}
+	f.guestDef = sf.Tag.Get("guest")
 	switch {
 	case opts == "label":
 		f.kind, f.name = kindLabel, strings.ToLower(sf.Name)
@@ -139,6 +162,9 @@ func fieldOf(sf reflect.StructField) field {
 	}
 	if k, ok := kinds[sf.Type]; ok {
 		f.kind = k
+		if f.hasDef {
+			f.defValue = f.parseDefault(f.def, sf.Type)
+		}
 		return f
 	}
 	switch sf.Type.Kind() {
@@ -147,6 +173,8 @@ func fieldOf(sf reflect.StructField) field {
 		if sf.Tag.Get("object") == "true" {
 			f.kind = kindObject
 		}
+	case reflect.Map:
+		f.noun, f.kind = nounOf(sf.Type.Elem().Elem()), kindObjectMap
 	case reflect.Slice:
 		f.noun, f.kind = nounOf(sf.Type.Elem()), kindBlocks
 	default:
@@ -155,32 +183,71 @@ func fieldOf(sf reflect.StructField) field {
 	return f
 }
 
-// bodySchema is what HCL needs to split a body.
-func (n *noun) bodySchema() *hcl.BodySchema {
-	s := &hcl.BodySchema{}
-	for _, f := range n.fields {
-		switch f.kind {
-		case kindLabel, kindRest:
-		case kindBlock, kindBlocks:
-			b := hcl.BlockHeaderSchema{Type: f.name}
-			if f.noun.label >= 0 {
-				b.LabelNames = []string{f.noun.fields[f.noun.label].name}
-			}
-			s.Blocks = append(s.Blocks, b)
-		default:
-			s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: f.name, Required: f.required})
-		}
+// parseDefault reads the value in a default tag.
+func (f *field) parseDefault(text string, t reflect.Type) reflect.Value {
+	v := reflect.New(t).Elem()
+	var err error
+	switch f.kind {
+	case kindString:
+		v.SetString(text)
+	case kindSize, kindDuration, kindPercent:
+		err = setUnit(f.kind, text, v)
+	case kindBool:
+		v.SetBool(text == "true")
+	case kindInt:
+		var n int64
+		n, err = strconv.ParseInt(text, 10, 64)
+		v.SetInt(n)
+	case kindFloat:
+		var x float64
+		x, err = strconv.ParseFloat(text, 64)
+		v.SetFloat(x)
+	default:
+		panic("schema: no default possible for " + f.name)
 	}
-	return s
+	if err != nil {
+		panic("schema: default of " + f.name + ": " + err.Error())
+	}
+	return v
 }
 
-func (n *noun) fieldNamed(name string) *field {
-	for i := range n.fields {
-		if n.fields[i].name == name && n.fields[i].kind != kindLabel && n.fields[i].kind != kindRest {
-			return &n.fields[i]
+// written says how a value of the field is written.
+func (f *field) written() string {
+	switch f.kind {
+	case kindSize, kindDuration, kindPercent:
+		return unitExamples[f.kind]
+	case kindInt, kindFloat:
+		return "a number"
+	case kindBool, kindBoolPtr:
+		return "true or false"
+	case kindRef, kindAddress:
+		return "a reference, as in " + append(f.refs, "vm")[0] + ".NAME"
+	case kindRefs:
+		return "a list of references, as in [" + f.refs[0] + ".NAME]"
+	case kindObject, kindObjectMap, kindStringMap:
+		return "an object, as in { … }"
+	case kindName:
+		return "a name"
+	}
+	if len(f.enum) > 0 {
+		return "one of " + strings.Join(f.enum, ", ")
+	}
+	return "a string"
+}
+
+func (f *field) isBlock() bool { return f.kind == kindBlock || f.kind == kindBlocks }
+
+func (n *noun) fieldNamed(name string) *field { return n.byName[name] }
+
+// names are those of the attributes and blocks that the noun takes.
+func (n *noun) names() []string {
+	var out []string
+	for _, f := range n.fields {
+		if f.kind != kindLabel && f.kind != kindRest {
+			out = append(out, f.name)
 		}
 	}
-	return nil
+	return out
 }
 
 // top lists the blocks of a configuration that become nouns, with the meta

@@ -100,40 +100,62 @@ func ParsePercent(s string) (Percent, error) {
 	return Percent(v), nil
 }
 
-// Text is a string that may be or contain a secret. Its String never shows one;
-// Reveal does, and only the edges that hand it to a guest or a device call it.
+// Text is a string that may be or contain a secret. Nothing that prints shows
+// one; Reveal does, and only the edges that hand it to a guest or a device call
+// it. A secret lies behind a pointer, because fmt looks into every field where
+// a verb does not fit.
 type Text struct {
-	value  string
+	shown  string
+	hidden *string
 	Secret bool
 }
 
 // Plain makes a Text that is no secret.
-func Plain(s string) Text { return Text{value: s} }
+func Plain(s string) Text { return Text{shown: s} }
 
 // Hidden makes a secret Text.
-func Hidden(s string) Text { return Text{value: s, Secret: true} }
+func Hidden(s string) Text { return Text{hidden: &s, Secret: true} }
+
+func newText(s string, secret bool) Text {
+	if secret {
+		return Hidden(s)
+	}
+	return Plain(s)
+}
 
 // Masked is what is shown in place of a secret.
 const Masked = "(sensitive value)"
 
 func (t Text) String() string {
-	if t.Secret {
+	if t.hidden != nil {
 		return Masked
 	}
-	return t.value
+	return t.shown
 }
 
-// GoString keeps %#v from showing a secret.
-func (t Text) GoString() string { return strconv.Quote(t.String()) }
+// Format keeps every verb of fmt from showing a secret: %d, for one, would not
+// ask String.
+func (t Text) Format(f fmt.State, verb rune) {
+	s := t.String()
+	if verb == 'q' || verb == 'v' && f.Flag('#') {
+		s = strconv.Quote(s)
+	}
+	_, _ = f.Write([]byte(s))
+}
 
 // MarshalText keeps every encoder from showing a secret.
 func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // Reveal returns the string itself.
-func (t Text) Reveal() string { return t.value }
+func (t Text) Reveal() string {
+	if t.hidden != nil {
+		return *t.hidden
+	}
+	return t.shown
+}
 
 // Empty tells whether there is no text at all.
-func (t Text) Empty() bool { return t.value == "" }
+func (t Text) Empty() bool { return t.Reveal() == "" }
 
 // Ref names an object of the configuration.
 type Ref struct {

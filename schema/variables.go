@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -23,12 +24,11 @@ type variable struct {
 	sensitive bool
 	checks    []*hclsyntax.Block
 	value     cty.Value
+	typed     bool // has a type constraint
+	failed    bool // its value is not known, and why was told
 }
 
-var variableSchema = &hcl.BodySchema{
-	Attributes: []hcl.AttributeSchema{{Name: "type"}, {Name: "default"}, {Name: "description"}, {Name: "nullable"}, {Name: "sensitive"}},
-	Blocks:     []hcl.BlockHeaderSchema{{Type: "validation"}},
-}
+var variableNames = []string{"type", "default", "description", "nullable", "sensitive"}
 
 func (s *scope) addVariable(b *hclsyntax.Block) hcl.Diagnostics {
 	if len(b.Labels) != 1 {
@@ -48,7 +48,7 @@ func (s *scope) addVariable(b *hclsyntax.Block) hcl.Diagnostics {
 	if old := s.variables[v.name]; old != nil {
 		return hcl.Diagnostics{{
 			Severity: hcl.DiagError, Summary: "Duplicate variable",
-			Detail: fmt.Sprintf("%q was already declared at %s.", v.name, old.block.DefRange()), Subject: b.DefRange().Ptr(),
+			Detail: fmt.Sprintf("%q is declared at %s as well. Remove one of them.", v.name, place(old.block.DefRange())), Subject: b.DefRange().Ptr(),
 		}}
 	}
 	s.variables[v.name] = v
@@ -56,23 +56,19 @@ func (s *scope) addVariable(b *hclsyntax.Block) hcl.Diagnostics {
 }
 
 func (v *variable) decode(s *scope) hcl.Diagnostics {
-	content, diags := v.block.Body.Content(variableSchema)
+	diags := v.unknown()
+	fail := func(summary, detail string, rng hcl.Range) {
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: rng.Ptr()})
+	}
 	literal := func(name string, want cty.Type) (cty.Value, bool) {
-		a := content.Attributes[name]
+		a := v.block.Body.Attributes[name]
 		if a == nil {
 			return cty.NilVal, false
 		}
 		val, d := a.Expr.Value(nil)
-		if d.HasErrors() {
-			diags = append(diags, d...)
-			return cty.NilVal, false
-		}
-		val, err := convert.Convert(val, want)
-		if err != nil || val.IsNull() {
-			diags = append(diags, &hcl.Diagnostic{
-				Severity: hcl.DiagError, Summary: "Wrong type",
-				Detail: fmt.Sprintf("%s must be a %s.", name, want.FriendlyName()), Subject: a.Expr.Range().Ptr(),
-			})
+		if d.HasErrors() || val.IsNull() || val.Type() != want {
+			v.failed = true
+			fail("Wrong type", fmt.Sprintf("%s must be %s, written out.", name, map[cty.Type]string{cty.String: "a string", cty.Bool: "true or false"}[want]), a.Expr.Range())
 			return cty.NilVal, false
 		}
 		return val, true
@@ -83,25 +79,21 @@ func (v *variable) decode(s *scope) hcl.Diagnostics {
 	}
 	if b, ok := literal("sensitive", cty.Bool); ok {
 		v.sensitive = b.True()
+	} else if v.block.Body.Attributes["sensitive"] != nil {
+		v.sensitive = true // it was meant to be
 	}
-	if a := content.Attributes["type"]; a != nil {
+	if a := v.block.Body.Attributes["type"]; a != nil {
 		t, defaults, d := typeexpr.TypeConstraintWithDefaults(a.Expr)
-		diags = append(diags, d...)
+		for _, x := range d {
+			fail("Wrong type constraint", strings.TrimSpace(x.Detail)+" A type is string, number, bool, any, list(…), set(…), map(…), tuple([…]) or object({ name = …, other = optional(…) }).", a.Expr.Range())
+			v.failed = true
+			break
+		}
 		if !d.HasErrors() {
-			v.typ, v.defaults = t, defaults
+			v.typ, v.defaults, v.typed = t, defaults, true
 		}
 	}
-	if a := content.Attributes["default"]; a != nil {
-		val, d := a.Expr.Value(&hcl.EvalContext{Functions: s.funcs})
-		diags = append(diags, d...)
-		if !d.HasErrors() {
-			val, err := v.conform(val)
-			if err != nil && !(val.IsNull() && a.Expr != nil) {
-				diags = append(diags, v.mismatch(err, a.Expr.Range()))
-			}
-			v.def = val
-		}
-	}
+	diags = append(diags, v.decodeDefault(s)...)
 	for _, b := range v.block.Body.Blocks {
 		if b.Type == "validation" {
 			v.checks = append(v.checks, b)
@@ -110,28 +102,168 @@ func (v *variable) decode(s *scope) hcl.Diagnostics {
 	return diags
 }
 
-// conform converts a value to the variable's type.
-func (v *variable) conform(val cty.Value) (cty.Value, error) {
+func (v *variable) decodeDefault(s *scope) hcl.Diagnostics {
+	a := v.block.Body.Attributes["default"]
+	if a == nil {
+		return nil
+	}
+	val, diags := v.constant(s, a.Expr, "The default of a variable")
+	if diags.HasErrors() || v.failed {
+		v.failed = true
+		return diags
+	}
+	val, d := v.take(val, a.Expr)
+	if d.HasErrors() {
+		v.failed = true
+		return d
+	}
+	if val.IsNull() && !v.nullable {
+		v.failed = true
+		return hcl.Diagnostics{{
+			Severity: hcl.DiagError, Summary: "Variable must not be null",
+			Detail: fmt.Sprintf("%q is declared with nullable = false, and its default is null. Without a default it must be given.", v.name), Subject: a.Expr.Range().Ptr(),
+		}}
+	}
+	v.def = val
+	return nil
+}
+
+// constant evaluates what may call functions and name nothing. No diagnostic
+// quotes it: where a reference was not meant, it is text without its quotes,
+// and may be a secret.
+func (v *variable) constant(s *scope, expr hclsyntax.Expression, what string) (cty.Value, hcl.Diagnostics) {
+	if vars := expr.Variables(); len(vars) > 0 {
+		return cty.DynamicVal, hcl.Diagnostics{{
+			Severity: hcl.DiagError, Summary: "Not a written value",
+			Detail: what + " is written out; it cannot name anything. Text stands in quotes.", Subject: vars[0].SourceRange().Ptr(),
+		}}
+	}
+	ctx := &hcl.EvalContext{Functions: s.funcs}
+	val, diags := expr.Value(ctx)
+	return val, s.explain(diags, expr, ctx, true)
+}
+
+// unknown tells of names that a variable block does not know.
+func (v *variable) unknown() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, a := range sortedAttributes(v.block.Body) {
+		if !contains(variableNames, a.Name) {
+			diags = append(diags, &hcl.Diagnostic{
+				Severity: hcl.DiagError, Summary: "Unknown attribute",
+				Detail:  fmt.Sprintf("There is no attribute %q here.%s", a.Name, meantOr(a.Name, variableNames, takes(append(variableNames, "validation")))),
+				Subject: a.NameRange.Ptr(),
+			})
+			v.failed = true
+			v.sensitive = v.sensitive || didYouMean(a.Name, []string{"sensitive"}) != ""
+		}
+	}
+	for _, b := range v.block.Body.Blocks {
+		if b.Type != "validation" || len(b.Labels) > 0 {
+			diags = append(diags, &hcl.Diagnostic{
+				Severity: hcl.DiagError, Summary: "Unknown block",
+				Detail:  fmt.Sprintf("There is no block %q here.%s A variable may hold validation { … } blocks.", b.Type, didYouMean(b.Type, []string{"validation"})),
+				Subject: b.DefRange().Ptr(),
+			})
+		}
+	}
+	return diags
+}
+
+// take converts a value to the variable's type.
+func (v *variable) take(val cty.Value, expr hcl.Expression) (cty.Value, hcl.Diagnostics) {
 	if val.IsNull() {
 		return cty.NullVal(v.typ.WithoutOptionalAttributesDeep()), nil
 	}
-	if v.defaults != nil {
+	if d := v.unknownKeys(val, v.typ, expr); d != nil {
+		return cty.DynamicVal, hcl.Diagnostics{d}
+	}
+	if v.defaults != nil && !val.IsMarked() {
 		val = v.defaults.Apply(val)
 	}
-	return convert.Convert(val, v.typ)
+	out, err := convert.Convert(val, v.typ)
+	if err != nil {
+		detail := fmt.Sprintf("Variable %q is declared as %s: %s.", v.name, typeexpr.TypeString(v.typ), conversionError(err))
+		if v.sensitive {
+			detail = fmt.Sprintf("Variable %q is declared as %s, and the value given is not; it is sensitive and not shown.", v.name, typeexpr.TypeString(v.typ))
+		}
+		return cty.DynamicVal, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Wrong type of a variable's value", Detail: detail, Subject: expr.Range().Ptr()}}
+	}
+	return out, nil
 }
 
-func (v *variable) mismatch(err error, rng hcl.Range) *hcl.Diagnostic {
-	detail := fmt.Sprintf("variable %q is declared as %s: %v.", v.name, typeexpr.TypeString(v.typ), err)
-	if v.sensitive {
-		detail = fmt.Sprintf("variable %q is declared as %s, and the value given is not; it is sensitive and not shown.", v.name, typeexpr.TypeString(v.typ))
+// conversionError says where in a value a conversion failed.
+func conversionError(err error) string {
+	var pe cty.PathError
+	if !errors.As(err, &pe) || len(pe.Path) == 0 {
+		return err.Error()
 	}
-	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Wrong type of a variable's value", Detail: detail, Subject: rng.Ptr()}
+	where := ""
+	for _, step := range pe.Path {
+		switch st := step.(type) {
+		case cty.GetAttrStep:
+			where += "." + st.Name
+		case cty.IndexStep:
+			if st.Key.Type() == cty.String && !st.Key.IsMarked() {
+				where += fmt.Sprintf("[%q]", st.Key.AsString())
+			} else {
+				where += "[…]"
+			}
+		}
+	}
+	return fmt.Sprintf("at %s, %v", strings.TrimPrefix(where, "."), err)
+}
+
+// unknownKeys finds keys that the type does not have. A conversion would drop
+// them silently.
+func (v *variable) unknownKeys(val cty.Value, t cty.Type, expr hcl.Expression) *hcl.Diagnostic {
+	val, _ = val.Unmark()
+	vt := val.Type()
+	if val.IsNull() || !val.IsKnown() || !val.CanIterateElements() {
+		return nil
+	}
+	switch {
+	case t.IsObjectType() && (vt.IsObjectType() || vt.IsMapType()):
+		names := make([]string, 0, len(t.AttributeTypes()))
+		for n := range t.AttributeTypes() {
+			names = append(names, n)
+		}
+		sort.Strings(names)
+		for it := val.ElementIterator(); it.Next(); {
+			k, el := it.Element()
+			key := k.AsString()
+			if !t.HasAttribute(key) {
+				detail := fmt.Sprintf("The type of variable %q has no key %q.%s The keys are: %s.", v.name, key, didYouMean(key, names), strings.Join(names, ", "))
+				if v.sensitive {
+					detail = fmt.Sprintf("A key of the value for variable %q is not in its type. The keys are: %s.", v.name, strings.Join(names, ", "))
+				}
+				return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown key", Detail: detail, Subject: keyRange(expr, key).Ptr()}
+			}
+			if d := v.unknownKeys(el, t.AttributeType(key), placed{valueExpr(expr, key), valueRange(expr, key)}); d != nil {
+				return d
+			}
+		}
+	case t.IsCollectionType():
+		parts := listParts(expr)
+		i := 0
+		for it := val.ElementIterator(); it.Next(); i++ {
+			k, el := it.Element()
+			sub := hcl.Expression(placed{hcl.StaticExpr(cty.DynamicVal, expr.Range()), expr.Range()})
+			if i < len(parts) {
+				sub = parts[i]
+			} else if k.Type() == cty.String && !vt.IsSetType() {
+				sub = placed{valueExpr(expr, k.AsString()), valueRange(expr, k.AsString())}
+			}
+			if d := v.unknownKeys(el, t.ElementType(), sub); d != nil {
+				return d
+			}
+		}
+	}
+	return nil
 }
 
 // setVariables gives every variable its value; later sources win: default,
 // environment, *.auto.vars.hcl by name, -var and -var-file as given.
-func (s *scope) setVariables(auto []string, opts Options, files *Files) hcl.Diagnostics {
+func (s *scope) setVariables(auto []string, opts Options) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, v := range s.variables {
 		v.value = v.def
@@ -144,29 +276,36 @@ func (s *scope) setVariables(auto []string, opts Options, files *Files) hcl.Diag
 		}
 	}
 	for _, name := range auto {
-		if f := files.byName[name]; f != nil {
-			diags = append(diags, s.setFromFile(f)...)
+		if src := s.files.byName[name]; src != nil && src.body != nil {
+			diags = append(diags, s.setFromFile(src.body)...)
 		}
 	}
 	for _, g := range opts.Given {
 		if g.File != "" {
-			files.secret[g.File] = true
-			f, d := files.parse(g.File, g.Content)
+			body, d := s.files.parse(g.File, g.Content, true)
 			diags = append(diags, d...)
-			if f != nil {
-				diags = append(diags, s.setFromFile(f)...)
+			if body != nil {
+				diags = append(diags, s.setFromFile(body)...)
 			}
 			continue
 		}
 		v := s.variables[g.Name]
 		if v == nil {
-			diags = append(diags, undeclared(g.Name, s.variableNames(), nil))
+			if !s.lost[g.Name] {
+				diags = append(diags, undeclared(g.Name, s.variableNames(), nil))
+			}
 			continue
 		}
 		diags = append(diags, s.setFromText(v, g.Value, "-var "+g.Name)...)
 	}
 	for _, name := range s.variableNames() {
 		diags = append(diags, s.finishVariable(s.variables[name])...)
+	}
+	for _, name := range s.variableNames() {
+		v := s.variables[name]
+		for _, c := range v.checks {
+			diags = append(diags, s.checkVariable(v, c)...)
+		}
 	}
 	return diags
 }
@@ -188,37 +327,39 @@ func undeclared(name string, names []string, rng *hcl.Range) *hcl.Diagnostic {
 	}
 }
 
-// setFromText takes text as it is for a string, and as an HCL expression for
-// every other type.
+// setFromText takes text as it is for a string, and for a variable without a
+// type; as an HCL expression for every other type.
 func (s *scope) setFromText(v *variable, text, from string) hcl.Diagnostics {
 	val := cty.StringVal(text)
-	rng := hcl.Range{Filename: from, Start: hcl.InitialPos, End: hcl.InitialPos}
-	if v.typ != cty.String && v.typ != cty.DynamicPseudoType {
-		expr, d := hclsyntax.ParseExpression([]byte(text), from, hcl.InitialPos)
-		if !d.HasErrors() {
-			val, d = expr.Value(nil)
+	fail := func(summary, detail string) hcl.Diagnostics {
+		v.failed = true
+		return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: v.block.DefRange().Ptr()}}
+	}
+	if v.typed && v.typ != cty.String {
+		notOne := fmt.Sprintf("Variable %q is declared as %s, so that the text from %s is read as an HCL expression, as in [\"a\", \"b\"] or 5, and it is none.", v.name, typeexpr.TypeString(v.typ), from)
+		if d := tooDeep(from, []byte(text)); d != nil {
+			return fail("Wrong value of a variable", notOne)
 		}
+		expr, d := hclsyntax.ParseExpression([]byte(text), from, hcl.InitialPos)
 		if d.HasErrors() {
-			return hcl.Diagnostics{{
-				Severity: hcl.DiagError, Summary: "Wrong value of a variable",
-				Detail:  fmt.Sprintf("variable %q is no string, so that the text from %s is read as an HCL expression, which it is not: %s.", v.name, from, d[0].Summary),
-				Subject: v.block.DefRange().Ptr(),
-			}}
+			return fail("Wrong value of a variable", notOne)
+		}
+		if val, d = v.constant(s, expr, "The value"); d.HasErrors() {
+			return fail("Wrong value of a variable", notOne)
 		}
 	}
-	val, err := v.conform(val)
-	if err != nil {
-		d := v.mismatch(err, v.block.DefRange())
-		d.Detail += " It comes from " + rng.Filename + "."
-		return hcl.Diagnostics{d}
+	val, d := v.take(val, hcl.StaticExpr(cty.DynamicVal, v.block.DefRange()))
+	if d.HasErrors() {
+		v.failed = true
+		d[0].Detail += " The value comes from " + from + "."
+		return d
 	}
 	v.value = val
 	return nil
 }
 
-func (s *scope) setFromFile(f *hcl.File) hcl.Diagnostics {
+func (s *scope) setFromFile(body *hclsyntax.Body) hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	body := f.Body.(*hclsyntax.Body)
 	for _, b := range body.Blocks {
 		diags = append(diags, &hcl.Diagnostic{
 			Severity: hcl.DiagError, Summary: "Block in a variables file",
@@ -228,17 +369,18 @@ func (s *scope) setFromFile(f *hcl.File) hcl.Diagnostics {
 	for _, a := range sortedAttributes(body) {
 		v := s.variables[a.Name]
 		if v == nil {
-			diags = append(diags, undeclared(a.Name, s.variableNames(), a.NameRange.Ptr()))
+			if !s.lost[a.Name] {
+				diags = append(diags, undeclared(a.Name, s.variableNames(), a.NameRange.Ptr()))
+			}
 			continue
 		}
-		val, d := a.Expr.Value(&hcl.EvalContext{Functions: s.funcs})
-		diags = append(diags, withoutValues(d)...)
+		val, d := v.constant(s, a.Expr, "A value in a variables file")
+		if !d.HasErrors() {
+			val, d = v.take(val, a.Expr)
+		}
+		diags = append(diags, d...)
 		if d.HasErrors() {
-			continue
-		}
-		val, err := v.conform(val)
-		if err != nil {
-			diags = append(diags, v.mismatch(err, a.Expr.Range()))
+			v.failed = true
 			continue
 		}
 		v.value = val
@@ -246,81 +388,85 @@ func (s *scope) setFromFile(f *hcl.File) hcl.Diagnostics {
 	return diags
 }
 
+// finishVariable settles what expressions get for a variable.
 func (s *scope) finishVariable(v *variable) hcl.Diagnostics {
-	if v.value == cty.NilVal {
+	fail := func(summary, detail string) hcl.Diagnostics {
+		v.failed = true
 		s.vars[v.name] = cty.DynamicVal
-		return hcl.Diagnostics{{
-			Severity: hcl.DiagError, Summary: "Variable without a value",
-			Detail:  fmt.Sprintf("%q has no default. Give it a value: -var %s=…, %s%s=… in the environment, or a line in a *.auto.vars.hcl file.", v.name, v.name, EnvPrefix, v.name),
-			Subject: v.block.DefRange().Ptr(),
-		}}
+		return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: v.block.DefRange().Ptr()}}
 	}
-	if v.value.IsNull() && !v.nullable {
-		if v.def != cty.NilVal && !v.def.IsNull() {
-			v.value = v.def
-		} else {
-			s.vars[v.name] = cty.DynamicVal
-			return hcl.Diagnostics{{
-				Severity: hcl.DiagError, Summary: "Variable must not be null",
-				Detail: fmt.Sprintf("%q is declared with nullable = false.", v.name), Subject: v.block.DefRange().Ptr(),
-			}}
-		}
+	switch {
+	case v.failed:
+		s.vars[v.name] = cty.DynamicVal
+		return nil
+	case v.value == cty.NilVal:
+		return fail("Variable without a value", fmt.Sprintf("%q has no default. Give it a value: -var %s=…, %s%s=… in the environment, or a line in a *.auto.vars.hcl file.", v.name, v.name, EnvPrefix, v.name))
+	case v.value.IsNull() && !v.nullable && v.def != cty.NilVal:
+		v.value = v.def
+	case v.value.IsNull() && !v.nullable:
+		return fail("Variable must not be null", fmt.Sprintf("%q is declared with nullable = false, and is given null.", v.name))
 	}
 	if v.sensitive {
 		v.value = v.value.Mark(sensitive)
 	}
 	s.vars[v.name] = v.value
-	var diags hcl.Diagnostics
-	for _, c := range v.checks {
-		diags = append(diags, s.checkVariable(v, c)...)
-	}
-	return diags
+	return nil
 }
 
+// checkVariable looks whether a validation block holds.
 func (s *scope) checkVariable(v *variable, c *hclsyntax.Block) hcl.Diagnostics {
-	content, diags := c.Body.Content(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{
-		{Name: "condition", Required: true}, {Name: "error_message", Required: true},
-	}})
-	if diags.HasErrors() {
-		return diags
+	var diags hcl.Diagnostics
+	fail := func(summary, detail string, rng hcl.Range) {
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: rng.Ptr()})
 	}
-	ctx := &hcl.EvalContext{
-		Functions: s.funcs,
-		Variables: map[string]cty.Value{"var": cty.ObjectVal(map[string]cty.Value{v.name: v.value})},
-	}
-	cond, d := content.Attributes["condition"].Expr.Value(ctx)
-	if d.HasErrors() {
-		return withoutValues(d)
-	}
-	cond, _ = cond.Unmark()
-	cond, err := convert.Convert(cond, cty.Bool)
-	if err != nil || cond.IsNull() || !cond.IsKnown() {
-		return hcl.Diagnostics{{
-			Severity: hcl.DiagError, Summary: "Condition is neither true nor false",
-			Detail: "The condition of a validation must be a bool.", Subject: content.Attributes["condition"].Expr.Range().Ptr(),
-		}}
-	}
-	if cond.True() {
-		return nil
-	}
-	text := "The condition does not hold."
-	if m, d := content.Attributes["error_message"].Expr.Value(ctx); !d.HasErrors() {
-		m, marks := m.Unmark()
-		if m.Type() == cty.String && m.IsKnown() && !m.IsNull() && len(marks) == 0 {
-			text = m.AsString()
+	known := []string{"condition", "error_message"}
+	for _, a := range sortedAttributes(c.Body) {
+		if !contains(known, a.Name) {
+			fail("Unknown attribute", fmt.Sprintf("There is no attribute %q here.%s", a.Name, meantOr(a.Name, known, takes(known))), a.NameRange)
 		}
 	}
-	return hcl.Diagnostics{{
-		Severity: hcl.DiagError, Summary: "Value of a variable is not permitted",
-		Detail: fmt.Sprintf("variable %q: %s", v.name, text), Subject: content.Attributes["condition"].Expr.Range().Ptr(),
-	}}
-}
-
-// withoutValues drops the values that a diagnostic would show beside the
-// expression, because they may be secrets.
-func withoutValues(diags hcl.Diagnostics) hcl.Diagnostics {
-	for _, d := range diags {
-		d.EvalContext, d.Expression = nil, nil
+	for _, b := range c.Body.Blocks {
+		fail("Unknown block", "A validation holds condition and error_message, and no blocks.", b.DefRange())
+	}
+	cond, message := c.Body.Attributes["condition"], c.Body.Attributes["error_message"]
+	if cond == nil || message == nil {
+		if len(diags) == 0 {
+			fail("Missing attribute", "A validation needs condition, and error_message, which is shown where it does not hold.", c.DefRange())
+		}
+		return diags
+	}
+	if diags.HasErrors() || v.failed {
+		return diags
+	}
+	ctx := &hcl.EvalContext{Functions: s.funcs, Variables: map[string]cty.Value{"var": object(s.vars)}}
+	holds, d := cond.Expr.Value(ctx)
+	if d.HasErrors() {
+		return s.explain(d, cond.Expr, ctx, v.sensitive)
+	}
+	holds, _ = holds.UnmarkDeep()
+	text, why := s.errorMessage(message.Expr, ctx)
+	switch {
+	case !holds.IsKnown():
+		return nil
+	case holds.IsNull() || holds.Type() != cty.Bool:
+		fail("Wrong type", fmt.Sprintf("condition must be true or false, and this is %s.", friendly(holds)), cond.Expr.Range())
+	case why != "":
+		fail("Wrong type", why, message.Expr.Range())
+	case holds.False():
+		fail("Value of a variable is not permitted", fmt.Sprintf("Variable %q: %s", v.name, text), cond.Expr.Range())
 	}
 	return diags
+}
+
+// errorMessage is the text of a validation that does not hold, unless it would
+// show a secret.
+func (s *scope) errorMessage(expr hclsyntax.Expression, ctx *hcl.EvalContext) (text, why string) {
+	m, diags := expr.Value(ctx)
+	switch {
+	case diags.HasErrors() || m.ContainsMarked() || !m.IsKnown():
+		return "its condition does not hold.", ""
+	case m.IsNull() || m.Type() != cty.String:
+		return "", fmt.Sprintf("error_message must be a string, and this is %s.", friendly(m))
+	}
+	return m.AsString(), ""
 }

@@ -108,7 +108,7 @@ func (f *fleet) sort(s sighting, byAddress, byName map[string]*guest) {
 				f.bases[key] = f.bases[key] || v.Done
 			}
 		}
-		if g := byAddress[f.moved(s.mark.Address)]; g != nil {
+		if g := byAddress[f.in.Config.Follow(s.mark.Address)]; g != nil {
 			g.seen = append(g.seen, s)
 			return
 		}
@@ -129,24 +129,6 @@ func (f *fleet) baseKey(host, pool, name string) string {
 		host = ""
 	}
 	return host + ":" + pool + "/" + name
-}
-
-// moved follows the moved blocks.
-func (f *fleet) moved(address string) string {
-	for range f.in.Config.Moved { // each block is followed once, so that a circle ends
-		next := address
-		for _, m := range f.in.Config.Moved {
-			if plan.Within(address, m.From) {
-				next = m.To + strings.TrimPrefix(address, m.From)
-				break
-			}
-		}
-		if next == address {
-			break
-		}
-		address = next
-	}
-	return address
 }
 
 func (f *fleet) removed(address string) *schema.Removed {

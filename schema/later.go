@@ -1,0 +1,111 @@
+package schema
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// laterBlocks are the top-level blocks that this version accepts and does not
+// act on, and what they belong to. Attributes and nested blocks say it with the
+// tag later; values of attributes are in laterValues.
+var laterBlocks = map[string]string{
+	"hysteresis": "watch",
+	"recovery":   "watch",
+	"kickstart":  "installation",
+}
+
+// laterValues are the values of attributes that this version does not act on.
+func laterValues(cfg *Config) []unused {
+	var out []unused
+	for _, p := range cfg.Pools {
+		if p.Type != "" && p.Type != "dir" {
+			out = append(out, unused{"type = \"" + p.Type + "\"", "pool types other than dir", p.At("type")})
+		}
+	}
+	for _, i := range cfg.Images {
+		if strings.HasPrefix(i.URL, "https:") {
+			out = append(out, unused{"source", "images from a URL", i.At("source")})
+		}
+	}
+	for _, v := range cfg.VMs {
+		if v.Firmware == "uefi" {
+			out = append(out, unused{"firmware", "UEFI", v.At("firmware")})
+		}
+	}
+	return out
+}
+
+// unused is one thing in the files that has no effect yet.
+type unused struct {
+	what, topic string
+	rng         hcl.Range
+}
+
+// laters warns of everything in the files that this version accepts and does
+// not act on: one warning for each topic, at its first place.
+func (s *scope) laters(cfg *Config) hcl.Diagnostics {
+	all := laterValues(cfg)
+	for _, set := range s.sets {
+		if topic := laterBlocks[set.kind]; topic != "" {
+			all = append(all, unused{set.kind, topic, set.block.DefRange()})
+			continue
+		}
+		all = append(all, laterIn(nounOf(top[kindIndex(set.kind)].typ), set.block.Body)...)
+	}
+	byTopic := map[string][]unused{}
+	for _, u := range all {
+		byTopic[u.topic] = append(byTopic[u.topic], u)
+	}
+	var diags hcl.Diagnostics
+	for topic, us := range byTopic {
+		sort.Slice(us, func(i, j int) bool {
+			a, b := us[i].rng, us[j].rng
+			if a.Filename != b.Filename {
+				return a.Filename < b.Filename
+			}
+			return a.Start.Byte < b.Start.Byte
+		})
+		var names []string
+		for _, u := range us {
+			if !contains(names, u.what) {
+				names = append(names, u.what)
+			}
+		}
+		diags = append(diags, &hcl.Diagnostic{
+			Severity: hcl.DiagWarning, Summary: "Without effect yet",
+			Detail:  fmt.Sprintf("What belongs to %s is read and checked, and this version does not act on it: %s.", topic, strings.Join(names, ", ")),
+			Subject: us[0].rng.Ptr(),
+		})
+	}
+	return diags
+}
+
+func laterIn(n *noun, body *hclsyntax.Body) []unused {
+	var out []unused
+	for _, a := range sortedAttributes(body) {
+		if f := n.fieldNamed(a.Name); f != nil && f.later != "" {
+			out = append(out, unused{a.Name, f.later, a.NameRange})
+		}
+	}
+	for _, b := range body.Blocks {
+		name, inner := b.Type, b.Body
+		if name == "dynamic" && len(b.Labels) == 1 {
+			name = b.Labels[0]
+			for _, c := range b.Body.Blocks {
+				inner = c.Body
+			}
+		}
+		switch f := n.fieldNamed(name); {
+		case f == nil:
+		case f.later != "":
+			out = append(out, unused{name, f.later, b.TypeRange})
+		case f.noun != nil:
+			out = append(out, laterIn(f.noun, inner)...)
+		}
+	}
+	return out
+}
