@@ -75,7 +75,7 @@ func (c *checker) ignored(v *VM) {
 	names := vmNoun.names()
 	for _, name := range v.IgnoreChanges {
 		if vmNoun.fieldNamed(name) == nil {
-			c.fail("Unknown attribute", fmt.Sprintf("ignore_changes: a vm has no attribute %q.%s", name, didYouMean(name, names)), v.At("ignore_changes"))
+			c.fail("Unknown attribute", fmt.Sprintf("ignore_changes: a vm has no attribute %q.%s", name, DidYouMean(name, names)), v.At("ignore_changes"))
 			return
 		}
 	}
@@ -132,9 +132,9 @@ func (c *checker) required(p *PlaceIn) {
 		want := p.Require[key]
 		switch {
 		case len(values) == 0:
-			c.fail("Unknown key", fmt.Sprintf("require: no host has a label %q.%s", key, didYouMean(key, keys)), p.AtKey("require", key))
+			c.fail("Unknown key", fmt.Sprintf("require: no host has a label %q.%s", key, DidYouMean(key, keys)), p.AtKey("require", key))
 		case !contains(values, want):
-			c.fail("Unknown value", fmt.Sprintf("require: no host has the label %s = %q.%s There is: %s.", key, want, didYouMean(want, values), strings.Join(values, ", ")), p.AtKey("require", key))
+			c.fail("Unknown value", fmt.Sprintf("require: no host has the label %s = %q.%s There is: %s.", key, want, DidYouMean(want, values), strings.Join(values, ", ")), p.AtKey("require", key))
 		}
 	}
 }
@@ -177,6 +177,6 @@ func (c *checker) group(g *Group) {
 		return
 	}
 	if keys, values := c.labels(g.Spread); len(values) == 0 {
-		c.fail("Unknown label", fmt.Sprintf("spread: no host has a label %q.%s", g.Spread, didYouMean(g.Spread, append(keys, "host"))), g.At("spread"))
+		c.fail("Unknown label", fmt.Sprintf("spread: no host has a label %q.%s", g.Spread, DidYouMean(g.Spread, append(keys, "host"))), g.At("spread"))
 	}
 }
