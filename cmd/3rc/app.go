@@ -123,11 +123,19 @@ func (a *app) load() (*schema.Config, error) {
 		return nil, err
 	}
 	cfg, files, diags := schema.Load(os.DirFS(a.chdir), schema.Options{Env: os.Environ(), Given: given, Version: version})
-	if err := a.tell(files, diags); err != nil {
-		return nil, err
-	}
 	if cfg == nil {
+		if err := a.tell(files, diags); err != nil {
+			return nil, err
+		}
 		return nil, status{code: exitError}
+	}
+	// Warnings are for whoever writes the files; here they would hide the plan.
+	if n := len(diags); n > 0 {
+		what := "a warning"
+		if n > 1 {
+			what = fmt.Sprintf("%d warnings", n)
+		}
+		fmt.Fprintf(a.errOut, "The configuration has %s; 3rc validate shows more.\n", what)
 	}
 	return cfg, nil
 }
