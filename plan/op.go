@@ -102,4 +102,5 @@ const (
 	Absent   Power = "absent" // no such domain on that host
 	IsOff    Power = "off"
 	IsLive   Power = "live"
+	IsPaused Power = "paused"
 )

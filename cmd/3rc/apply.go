@@ -16,6 +16,7 @@ import (
 	"3rc/providers/content"
 	"3rc/providers/libvirt"
 	"3rc/schema"
+	"3rc/schema/inventory"
 )
 
 type applyFlags struct {
@@ -58,8 +59,7 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 	}
 	fleet := a.fleet(cfg)
 	defer fleet.Close()
-	seen := a.look(ctx, cfg, fleet)
-	p, err := makePlan(cfg, seen, f.targets)
+	seen, p, err := a.settled(ctx, cfg, fleet, f.targets)
 	if err != nil {
 		return err
 	}
@@ -81,6 +81,52 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 		}
 	}
 	return a.carryOut(ctx, cfg, fleet, p, &content.Source{Config: cfg, Images: seen.Images}, f.parallelism)
+}
+
+// settleLimit is how long apply waits for what libvirt is at work on: the end of
+// a migration whose client was killed takes it seconds.
+const (
+	settleLimit = 30 * time.Second
+	settleEvery = 500 * time.Millisecond
+)
+
+// settled looks and plans, and looks again while a guest is held only because
+// libvirt is at work on it at this moment.
+func (a *app) settled(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, targets []string) (inventory.Snapshot, *plan.Plan, error) {
+	deadline := time.After(settleLimit)
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for told := false; ; told = true {
+		seen := a.look(ctx, cfg, fleet)
+		p, err := makePlan(cfg, seen, targets)
+		busy := ""
+		if err == nil {
+			busy = passing(p)
+		}
+		if busy == "" {
+			return seen, p, err
+		}
+		if !told {
+			fmt.Fprintf(a.errOut, "libvirt is at work on %s; waiting %s at most.\n", busy, settleLimit)
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			return seen, p, nil
+		case <-ctx.Done():
+			return seen, p, ctx.Err()
+		}
+	}
+}
+
+// passing names a guest that is held for a reason that passes by itself.
+func passing(p *plan.Plan) string {
+	for _, c := range p.Changes {
+		if c.Action == plan.Hold && (c.Reason == plan.Busy || c.Reason == plan.Stopping) {
+			return c.Name
+		}
+	}
+	return ""
 }
 
 func readPlan(name string) (*plan.Saved, error) {

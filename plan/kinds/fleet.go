@@ -140,24 +140,48 @@ func (f *fleet) removed(address string) *schema.Removed {
 	return nil
 }
 
-// live are the sightings with a process.
-func live(ss []sighting) []sighting {
+// halves are the reasons of a pause that a migration leaves: what is paused so
+// is not a copy of the guest, but one end of an unfinished transfer.
+var halves = map[string]bool{"migration": true, "starting-up": true, "postcopy": true, "postcopy-failed": true}
+
+func (s sighting) half() bool {
+	return s.fact.State == inventory.StatePaused && halves[s.fact.Reason]
+}
+
+// running are the sightings that are whole copies with a process.
+func running(ss []sighting) []sighting {
 	var out []sighting
 	for _, s := range ss {
-		if s.fact.State.Live() {
+		if s.fact.State.Live() && !s.half() {
 			out = append(out, s)
 		}
 	}
 	return out
 }
 
-// truest orders sightings of guests that are off: the newest definition first.
+// rank orders sightings of one guest: a running copy is the guest, then what is
+// paused, then what is off; a definition that lasts before one that does not.
+func (s sighting) rank() int {
+	n := 0
+	if s.fact.State.Live() {
+		n += 2
+	}
+	if s.fact.State.Live() && !s.half() {
+		n += 4
+	}
+	if s.fact.Persistent {
+		n++
+	}
+	return n
+}
+
+// truest orders sightings by rank, then the newest definition first.
 func truest(ss []sighting) []sighting {
 	out := append([]sighting(nil), ss...)
 	sort.SliceStable(out, func(i, j int) bool {
 		a, b := out[i], out[j]
-		if a.fact.State.Live() != b.fact.State.Live() {
-			return a.fact.State.Live()
+		if a.rank() != b.rank() {
+			return a.rank() > b.rank()
 		}
 		if a.mark.Generation != b.mark.Generation {
 			return a.mark.Generation > b.mark.Generation

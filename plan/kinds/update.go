@@ -160,7 +160,7 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 	}
 	c.Ops = append(c.Ops, tie(ops, keyGuest(b.vm.Address, stageReady), keyGuest(b.vm.Address, stageSettled))...)
 	b.tell(c, now, later)
-	if len(later) > 0 && b.vm.AllowRestart && b.vm.State == "running" {
+	if len(later) > 0 && b.vm.AllowRestart && b.vm.State == "running" && len(b.f.unseen) == 0 {
 		b.restart(c)
 	}
 }
@@ -274,6 +274,9 @@ func (b *builder) powerOps(c *plan.Change, s sighting) {
 		}
 		c.Ops = append(c.Ops, b.start())
 		field("running")
+	case s.half():
+		b.anew(c, s)
+		field("running")
 	case state == inventory.StatePaused && s.fact.Reason == "user":
 		op := b.op(plan.DomainResume)
 		op.Requires = []string{settled}
@@ -284,6 +287,20 @@ func (b *builder) powerOps(c *plan.Change, s sighting) {
 	default:
 		hold(plan.Upset, fmt.Sprintf("it is %s on %s, which 3rc leaves to people: look with virsh domstate --reason, then resume or destroy it", stateText(s.fact), s.host))
 	}
+}
+
+// anew ends the half of a migration that did not end, whose other half is
+// nowhere, and starts the guest again: what QEMU transferred is lost, and to
+// resume it could run a guest whose other half goes on elsewhere.
+func (b *builder) anew(c *plan.Change, s sighting) {
+	gone := keyGuest(b.vm.Address, "half destroyed on "+s.host)
+	destroy := b.op(plan.DomainDestroy)
+	destroy.Requires, destroy.Provides = []string{keyGuest(b.vm.Address, stageSettled)}, []string{gone}
+	destroy.Expect.Power = plan.IsPaused
+	c.Note = "a migration of it did not end: what that left is destroyed, and the guest started anew"
+	start := b.start()
+	start.Requires = append(start.Requires, gone)
+	c.Ops = append(c.Ops, destroy, start)
 }
 
 func stateText(f inventory.Fact) string {

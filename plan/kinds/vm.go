@@ -50,15 +50,20 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 	hold := func(r plan.Reason, host, format string, args ...any) (plan.Change, bool) {
 		return change(g.vm, plan.Hold, r, host, fmt.Sprintf(format, args...)), true
 	}
-	running := live(g.seen)
 	for _, s := range g.seen {
-		if s.err != nil {
+		switch {
+		case s.err != nil:
 			return hold(plan.Upset, s.host, "on %s: %v", s.host, s.err)
+		case s.fact.Job:
+			return hold(plan.Busy, s.host, "libvirt is at work on it on %s (a migration, a backup or the like); look again when that is done", s.host)
+		case s.half() && len(f.unseen) > 0:
+			return hold(plan.Unseen, s.host, "on %s it is one half of a migration that did not end, and the other half may be on %s, which did not answer", s.host, strings.Join(f.unseen, ", "))
 		}
 	}
+	copies := running(g.seen)
 	switch {
-	case len(running) > 1:
-		return hold(plan.Twice, hosts(running), "it runs on %s at once; 3rc touches neither. Find out which copy is good, and destroy the other one with virsh", hosts(running))
+	case len(copies) > 1:
+		return hold(plan.Twice, hosts(copies), "it runs on %s at once; 3rc touches neither. Find out which copy is good, and destroy the other one with virsh", hosts(copies))
 	case len(g.seen) == 0 && len(g.foreign) > 0 && !g.vm.Adopt:
 		return hold(plan.Foreign, hosts(g.foreign), "a guest of this name that is not ours is defined on %s: set adopt = true to take it over, or name = to give ours another name", hosts(g.foreign))
 	case len(g.seen) == 0 && len(g.foreign) > 1:
@@ -79,9 +84,6 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 		g.seen = truest(g.seen)
 		if s := g.seen[0]; s.fact.Name != g.vm.Name {
 			return hold(plan.Refused, s.host, "libvirt calls it %q on %s, and the files %q: a guest is not renamed; set name = %q", s.fact.Name, s.host, g.vm.Name, s.fact.Name)
-		}
-		if g.seen[0].fact.Job {
-			return hold(plan.Busy, g.seen[0].host, "libvirt is at work on it on %s (a migration, a backup or the like); look again when that is done", g.seen[0].host)
 		}
 	}
 	return plan.Change{}, false
@@ -174,16 +176,25 @@ func created(vm *schema.VM) []plan.Field {
 	return out
 }
 
-// leftover takes away a definition that an earlier migration or another hand
-// left behind. It is off, and NVRAM and TPM state stay.
+// leftover takes away what a migration or another hand left behind: a
+// definition that is off, or the half of a migration whose other half is the
+// guest. NVRAM and TPM state stay.
 func (f *fleet) leftover(g *guest, s sighting) plan.Change {
-	c := change(g.vm, plan.Update, plan.Leftover, s.host, fmt.Sprintf("it is on %s; the definition on %s was left behind and is removed", g.seen[0].host, s.host))
+	c := change(g.vm, plan.Update, plan.Leftover, s.host, fmt.Sprintf("it is on %s; what is left on %s is removed", g.seen[0].host, s.host))
 	c.When = plan.Live
 	c.Fields = []plan.Field{{Path: "definition on " + s.host, Before: "present", After: "absent", When: plan.Live}}
-	c.Ops = []plan.Op{{
+	op := plan.Op{
 		Host: s.host, Verb: plan.DomainUndefine, Class: inventory.Domain, Name: s.fact.Name, UUID: s.fact.UUID, Keep: true,
 		Expect: plan.Expect{Power: plan.IsOff, Digest: plan.DefinitionDigest(s.fact.XML)},
-	}}
+	}
+	if s.half() {
+		destroy := op
+		destroy.Verb, destroy.Keep, destroy.Expect.Power = plan.DomainDestroy, false, plan.IsPaused
+		destroy.Provides = []string{keyGuest(g.vm.Address, "half destroyed on "+s.host)}
+		c.Ops = append(c.Ops, destroy)
+		op.Requires, op.Expect = destroy.Provides, plan.Expect{}
+	}
+	c.Ops = append(c.Ops, op)
 	return c
 }
 

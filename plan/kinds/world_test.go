@@ -131,6 +131,9 @@ func (w *world) command(d *datadriven.TestData) string {
 	case "crash": // crash HOST GUEST: its process ends
 		w.fleet.Kill(words[0], words[1])
 		return ""
+	case "pause": // pause HOST GUEST REASON
+		w.fleet.Pause(words[0], words[1], words[2])
+		return ""
 	case "put":
 		w.fleet.Put(words[0], args["dir"], words[1], "somebody's data", 1<<30)
 		return ""

@@ -114,6 +114,15 @@ func (f *Fleet) Kill(host, guest string) {
 	d.state, d.reason, d.live = inventory.StateOff, "crashed", ""
 }
 
+// Pause halts a guest's process for a reason of libvirt's, as a migration does
+// that does not end.
+func (f *Fleet) Pause(host, guest, reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := f.hosts[host].domains[guest]
+	d.state, d.reason = inventory.StatePaused, reason
+}
+
 // Alter lets somebody else change an object of a host: definitions of a domain,
 // whether it runs, what a pool or network is.
 func (f *Fleet) Alter(host string, op plan.Op) error {
@@ -284,6 +293,10 @@ func (h *host) expect(op plan.Op) error {
 	case plan.IsLive:
 		if d == nil || !d.state.Live() {
 			return wrong("it does not run any more")
+		}
+	case plan.IsPaused:
+		if d == nil || d.state != inventory.StatePaused {
+			return wrong("it is not paused any more")
 		}
 	}
 	if op.Expect.Digest != "" && (d == nil || plan.DefinitionDigest(d.xml) != op.Expect.Digest) {

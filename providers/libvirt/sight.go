@@ -128,6 +128,9 @@ func (j *job) expect(s sight) error {
 	if e.Power == plan.IsLive && !s.state.Live() {
 		return faultf(ErrStale, "it was to be live, and %v", s)
 	}
+	if e.Power == plan.IsPaused && s.state != inventory.StatePaused {
+		return faultf(ErrStale, "it was to be paused, and %v", s)
+	}
 	if e.Digest == "" {
 		return nil
 	}
