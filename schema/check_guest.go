@@ -1,7 +1,10 @@
 package schema
 
 import (
+	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"regexp"
 	"strings"
@@ -30,11 +33,14 @@ func (c *checker) vm(v *VM) {
 	if v.Memory < minMemory {
 		c.fail("Impossible value", fmt.Sprintf("memory is %s; no guest starts with less than %s.", v.Memory, Size(minMemory)), v.At("memory"))
 	}
-	if v.CPU == "host-passthrough" && v.Accel == "tcg" || v.Has("cpu") && v.CPU == "host-model" && v.Accel == "tcg" {
+	if v.CPU == "host-passthrough" && v.Accel == "tcg" {
 		c.fail("Impossible value", fmt.Sprintf("cpu = %q needs hardware virtualisation, and accel = \"tcg\" emulates. Name a model, as in \"qemu64\", or leave cpu away.", v.CPU), v.At("cpu"))
 	}
 	if b := v.Boot; b != nil {
 		c.boot(b)
+	}
+	if v.Has("xml_patch") && !isDomain(v.XMLPatch) {
+		c.fail("Wrong value", "xml_patch must be XML with one element <domain> around everything, as in <domain><devices>…</devices></domain>.", v.At("xml_patch"))
 	}
 	c.vmDisks(v)
 	c.nics(v)
@@ -45,6 +51,31 @@ func (c *checker) vm(v *VM) {
 	c.waits(v)
 	if v.Place != nil {
 		c.place(v, v.Place)
+	}
+}
+
+// isDomain tells whether a text is well-formed XML in one domain element.
+func isDomain(text string) bool {
+	var root struct {
+		XMLName xml.Name
+	}
+	dec := xml.NewDecoder(strings.NewReader(text))
+	if err := dec.Decode(&root); err != nil || root.XMLName.Local != "domain" {
+		return false
+	}
+	for { // nothing but space and comments may follow
+		tok, err := dec.Token()
+		if err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		switch t := tok.(type) {
+		case xml.StartElement:
+			return false
+		case xml.CharData:
+			if strings.TrimSpace(string(t)) != "" {
+				return false
+			}
+		}
 	}
 }
 
