@@ -101,6 +101,11 @@ func Run(ctx context.Context, p *plan.Plan, x Executor, opts Options) Result {
 	stop := opts.Stop
 	stopped := false
 	for {
+		select {
+		case <-stop:
+			stopped, stop = true, nil
+		default:
+		}
 		if !stopped && ctx.Err() == nil {
 			r.begin(ctx)
 		}

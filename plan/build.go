@@ -137,7 +137,7 @@ func order(ops []Op) []Op {
 		}
 	}
 	if len(out) != len(ops) {
-		panic("plan: operations that wait for each other")
+		panic("plan: operations that wait for each other: " + stuck(ops, waiting))
 	}
 	for j := range next {
 		for _, i := range next[j] {
@@ -149,6 +149,16 @@ func order(ops []Op) []Op {
 		sort.Ints(out[i].Needs)
 	}
 	return out
+}
+
+func stuck(ops []Op, waiting []int) string {
+	var b strings.Builder
+	for i, op := range ops {
+		if waiting[i] > 0 {
+			fmt.Fprintf(&b, "\n%s %s on %s requires %q provides %q", op.Verb, op.Name, op.Host, op.Requires, op.Provides)
+		}
+	}
+	return b.String()
 }
 
 // target keeps what was asked for and what that needs.

@@ -25,8 +25,7 @@ const (
 
 	VolumeCreate Verb = "volume-create" // Pool, XML: an empty volume; its name must be free
 	VolumeClone  Verb = "volume-clone"  // Pool, XML, From: a full copy of volume From of the same pool, then grown to Bytes
-	VolumeUpload Verb = "volume-upload" // Pool, XML, Content: made, then filled by a stream
-	VolumeVerify Verb = "volume-verify" // Pool, Text: SHA-256, Bytes: length; reads the volume and compares
+	VolumeUpload Verb = "volume-upload" // Pool, XML, Content: made, then filled by a stream. With Text, a SHA-256, one that is there is compared with it instead
 	VolumeGrow   Verb = "volume-grow"   // Pool, Bytes: of a volume that no running guest has
 	VolumeDelete Verb = "volume-delete" // Pool
 
@@ -63,12 +62,12 @@ type Op struct {
 	From    string        `json:"from,omitempty"`
 	Content string        `json:"content,omitempty"` // names what is uploaded: "image:ADDRESS" or "seed:ADDRESS"; never the bytes
 	Dest    string        `json:"dest,omitempty"`    // host name
-	DestURI string        `json:"-"`
+	DestURI string        `json:"-"`                 // where the source sends the memory, "tcp://10.0.0.2"; empty: to the name that Dest gives itself
 	Device  string        `json:"device,omitempty"`
 	Text    string        `json:"text,omitempty"`
 	Bytes   uint64        `json:"bytes,omitempty"`
 	Count   int           `json:"count,omitempty"`
-	On      bool          `json:"on,omitempty"`
+	On      bool          `json:"on,omitempty"` // SetAutostart: on or off; DomainMigrate: storage is known to be shared although libvirt cannot tell
 	Keep    bool          `json:"keep,omitempty"`
 	Limit   time.Duration `json:"limit,omitempty"` // of the whole operation; 0: the verb's own
 

@@ -30,7 +30,10 @@ func (p *Plan) Render(w io.Writer, s Style) {
 	if len(p.Unseen) > 0 {
 		fmt.Fprintf(w, "What runs there is not known; nothing of it is touched.\n\n")
 	}
-	if p.Empty() {
+	switch {
+	case p.Empty() && len(p.Unseen) > 0:
+		fmt.Fprintln(w, "No changes on the hosts that answered.")
+	case p.Empty():
 		fmt.Fprintln(w, "No changes. The hosts are as the files say.")
 	}
 	for _, g := range group(p.Changes, s.Verbose) {

@@ -65,10 +65,10 @@ func checkLoad(t *testing.T, fsys fstest.MapFS, opts Options) {
 	if cfg == nil {
 		return
 	}
-	if a, b := meaning(cfg), meaning(again); a != b {
+	if a, b := essence(cfg), essence(again); a != b {
 		t.Fatalf("the second time it means\n%s\nand the first time\n%s", b, a)
 	}
-	if a, b := meaning(scenarios), meaning(moreScenarios); a != b {
+	if a, b := essence(scenarios), essence(moreScenarios); a != b {
 		t.Fatalf("the second time the scenarios mean\n%s\nand the first time\n%s", b, a)
 	}
 	for _, v := range cfg.VMs {

@@ -66,9 +66,20 @@ func (a *app) commands() *cobra.Command {
 				return fmt.Errorf("-log-level must be one of trace, debug, info, warn, error, off")
 			}
 			a.log = hclog.New(&hclog.LoggerOptions{Name: "3rc", Level: level, Output: a.errOut})
+			if st, err := os.Stat(a.chdir); err != nil || !st.IsDir() {
+				return fmt.Errorf("-chdir: there is no directory %s", a.chdir)
+			}
 			return nil
 		},
+		Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(c, args[0])
+			}
+			return c.Help()
+		},
 	}
+	root.SetFlagErrorFunc(unknownFlag)
 	root.CompletionOptions.HiddenDefaultCmd = false
 	f := root.PersistentFlags()
 	f.StringVar(&a.chdir, "chdir", ".", "directory of the configuration")
@@ -77,7 +88,8 @@ func (a *app) commands() *cobra.Command {
 	f.BoolVar(&a.jsonOut, "json", false, "print JSON")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
 	f.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn, error or off")
-	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.versionCommand())
+	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand())
+	a.completions(root)
 	return root
 }
 
@@ -123,13 +135,17 @@ func (a *app) load() (*schema.Config, error) {
 // document of their own get warnings there as well, so that standard output
 // stays one document.
 func (a *app) tell(files *schema.Files, diags hcl.Diagnostics) error {
-	width := 100
-	if f, ok := a.errOut.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
-			width = w
+	return files.Write(a.errOut, diags, uint(columns(a.errOut)), a.color(a.errOut))
+}
+
+// columns is the width of a terminal, and of anything else 100.
+func columns(w any) int {
+	if f, ok := w.(*os.File); ok {
+		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 20 {
+			return n
 		}
 	}
-	return files.Write(a.errOut, diags, uint(width), a.color(a.errOut))
+	return 100
 }
 
 func (a *app) color(w io.Writer) bool {
@@ -169,8 +185,8 @@ func (a *app) look(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet
 	return inventory.Snapshot{Views: views, Images: <-images}
 }
 
-// build makes the plan and has it checked.
-func build(cfg *schema.Config, seen inventory.Snapshot, targets []string) (*plan.Plan, error) {
+// makePlan makes the plan and has it checked.
+func makePlan(cfg *schema.Config, seen inventory.Snapshot, targets []string) (*plan.Plan, error) {
 	in := &plan.Input{Config: cfg, Seen: seen}
 	all := kinds.All()
 	p := plan.Build(in, plan.Diff(in, all), targets)

@@ -59,7 +59,7 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 	fleet := a.fleet(cfg)
 	defer fleet.Close()
 	seen := a.look(ctx, cfg, fleet)
-	p, err := build(cfg, seen, f.targets)
+	p, err := makePlan(cfg, seen, f.targets)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (a *app) destroy(ctx context.Context, f applyFlags, targets []string) error
 	fleet := a.fleet(cfg)
 	defer fleet.Close()
 	bare := &schema.Config{Cluster: cfg.Cluster, Hosts: cfg.Hosts}
-	p, err := build(bare, a.look(ctx, bare, fleet), targets)
+	p, err := makePlan(bare, a.look(ctx, bare, fleet), targets)
 	if err != nil {
 		return err
 	}

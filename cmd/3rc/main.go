@@ -18,8 +18,11 @@ const (
 	exitInterrupted = 130
 )
 
-// version is set by the build.
-var version = "0.1.0-dev"
+// version of the program and of its language; required_version is held against it.
+const version = "0.1.0"
+
+// build is the commit that the program was built from; the Makefile sets it.
+var build = "unknown"
 
 // status is an error that carries an exit status and, perhaps, was already told.
 type status struct {
@@ -47,7 +50,9 @@ func run(args []string) int {
 
 	root := a.commands()
 	root.SetArgs(doubleDashes(args))
+	flush := singleDashes(root, args, a.out)
 	err := root.ExecuteContext(ctx)
+	flush()
 	var s status
 	switch {
 	case err == nil:

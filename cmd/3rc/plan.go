@@ -45,7 +45,7 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 	}
 	fleet := a.fleet(cfg)
 	defer fleet.Close()
-	p, err := build(cfg, a.look(c.Context(), cfg, fleet), f.targets)
+	p, err := makePlan(cfg, a.look(c.Context(), cfg, fleet), f.targets)
 	if err != nil {
 		return err
 	}

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/spf13/cobra"
 
 	"3rc/schema"
@@ -65,9 +61,27 @@ type pos struct {
 	Byte   int `json:"byte"`
 }
 
+// The values of the expressions of a snippet are never given: they may be
+// secrets.
 type snippet struct {
-	Code      string `json:"code"`
-	StartLine int    `json:"start_line"`
+	Context   *string  `json:"context"`
+	Code      string   `json:"code"`
+	StartLine int      `json:"start_line"`
+	Start     int      `json:"highlight_start_offset"`
+	End       int      `json:"highlight_end_offset"`
+	Values    []string `json:"values"`
+}
+
+func snippetOf(files *schema.Files, r hcl.Range) *snippet {
+	e, ok := files.Excerpt(r)
+	if !ok {
+		return nil
+	}
+	s := &snippet{Code: e.Code, StartLine: e.StartLine, Start: e.Start, End: e.End, Values: []string{}}
+	if e.Context != "" {
+		s.Context = &e.Context
+	}
+	return s
 }
 
 func validation(files *schema.Files, diags hcl.Diagnostics) validity {
@@ -82,67 +96,9 @@ func validation(files *schema.Files, diags hcl.Diagnostics) validity {
 		}
 		if s := d.Subject; s != nil {
 			j.Range = &rng{s.Filename, pos{s.Start.Line, s.Start.Column, s.Start.Byte}, pos{s.End.Line, s.End.Column, s.End.Byte}}
-			if code := files.Snippet(*s); code != "" {
-				j.Snippet = &snippet{code, s.Start.Line}
-			}
+			j.Snippet = snippetOf(files, *s)
 		}
 		v.Diagnostics = append(v.Diagnostics, j)
 	}
 	return v
-}
-
-func (a *app) fmtCommand() *cobra.Command {
-	var check bool
-	c := &cobra.Command{
-		Use: "fmt", Short: "Put the files into their canonical form", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.format(check) },
-	}
-	c.Flags().BoolVar(&check, "check", false, "change nothing; exit 1 if a file is not in its canonical form")
-	return c
-}
-
-func (a *app) format(check bool) error {
-	names, err := filepath.Glob(filepath.Join(a.chdir, "*.hcl"))
-	if err != nil {
-		return err
-	}
-	changed := 0
-	for _, name := range names {
-		src, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		if _, diags := hclwrite.ParseConfig(src, name, hcl.InitialPos); diags.HasErrors() {
-			return fmt.Errorf("%s is not HCL, and is left as it is: %s", name, strings.TrimSpace(diags.Error()))
-		}
-		out := hclwrite.Format(src)
-		if bytes.Equal(out, src) {
-			continue
-		}
-		changed++
-		fmt.Fprintln(a.out, name)
-		if check {
-			continue
-		}
-		if err := replaceFile(name, out); err != nil {
-			return err
-		}
-	}
-	if check && changed > 0 {
-		return status{code: exitError}
-	}
-	return nil
-}
-
-// replaceFile writes a file whole or not at all, and keeps its mode.
-func replaceFile(name string, content []byte) error {
-	st, err := os.Stat(name)
-	if err != nil {
-		return err
-	}
-	tmp := fmt.Sprintf("%s.3rc-%d", name, os.Getpid())
-	if err := os.WriteFile(tmp, content, st.Mode().Perm()); err != nil {
-		return err
-	}
-	return os.Rename(tmp, name)
 }

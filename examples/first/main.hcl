@@ -14,10 +14,11 @@ variable "image" {
 }
 
 host "h" {
-  for_each = { for i, h in local.hosts : h => i + 1 }
-  name     = each.key
-  uri      = "qemu+tcp://10.77.0.${10 + each.value}/system"
-  reserve  = { memory = "64MiB" }
+  for_each   = { for i, h in local.hosts : h => i + 1 }
+  name       = each.key
+  uri        = "qemu+tcp://10.77.0.${10 + each.value}/system"
+  reserve    = { memory = "64MiB" }
+  overcommit = { cpus = 4 }
 }
 
 pool "shared" {

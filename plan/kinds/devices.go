@@ -22,17 +22,25 @@ func (x *disk) device() string {
 	return "disk"
 }
 
-// findDisk gives the index of the disk with that alias, or -1.
-func findDisk(d *lx.Domain, alias string) int {
+// findDisk gives the index of a disk, or -1: the one with its alias, or, of a
+// guest that somebody else made, one without an alias of a user's and with its
+// volume.
+func findDisk(d *lx.Domain, x *disk) int {
 	if d.Devices == nil {
 		return -1
 	}
+	byPath := -1
 	for i := range d.Devices.Disks {
-		if a := d.Devices.Disks[i].Alias; a != nil && a.Name == alias {
+		have := &d.Devices.Disks[i]
+		switch {
+		case have.Alias != nil && have.Alias.Name == x.alias():
 			return i
+		case have.Alias != nil && strings.HasPrefix(have.Alias.Name, aliasPrefix):
+		case diskPath(have) == x.path && byPath < 0:
+			byPath = i
 		}
 	}
-	return -1
+	return byPath
 }
 
 func diskPath(x *lx.DomainDisk) string {
@@ -115,8 +123,11 @@ func (b *builder) applyDisks(d *lx.Domain) []plan.Field {
 	for i := range b.disks {
 		x := &b.disks[i]
 		wanted[x.alias()] = true
-		at := findDisk(d, x.alias())
+		at := findDisk(d, x)
 		if at < 0 {
+			if x.bus == "scsi" {
+				needSCSI(d)
+			}
 			d.Devices.Disks = append(d.Devices.Disks, x.make(nextTarget(d, x.bus)))
 			out = append(out, plan.Field{Path: "disk." + x.label, Before: "absent", After: x.path})
 			continue
@@ -135,6 +146,18 @@ func (b *builder) applyDisks(d *lx.Domain) []plan.Field {
 	return out
 }
 
+// needSCSI gives a guest the controller that its SCSI disks hang on, if it has
+// none: libvirt's own choice would be one that few guests know.
+func needSCSI(d *lx.Domain) {
+	for _, c := range d.Devices.Controllers {
+		if c.Type == "scsi" {
+			return
+		}
+	}
+	zero := uint(0)
+	d.Devices.Controllers = append(d.Devices.Controllers, lx.DomainController{Type: "scsi", Index: &zero, Model: "virtio-scsi"})
+}
+
 func diskName(x *lx.DomainDisk) string {
 	if x.Alias != nil && strings.HasPrefix(x.Alias.Name, aliasPrefix) {
 		return strings.TrimPrefix(x.Alias.Name, aliasPrefix)
@@ -149,6 +172,14 @@ func diskName(x *lx.DomainDisk) string {
 func (x *disk) change(have *lx.DomainDisk, d *lx.Domain) []plan.Field {
 	var out []plan.Field
 	name := "disk." + x.label + "."
+	if have.Alias == nil || have.Alias.Name != x.alias() {
+		was := ""
+		if have.Alias != nil {
+			was = have.Alias.Name
+		}
+		out = append(out, plan.Field{Path: name + "alias", Before: was, After: x.alias()})
+		have.Alias = &lx.DomainAlias{Name: x.alias()}
+	}
 	if p := diskPath(have); p != x.path {
 		out = append(out, plan.Field{Path: name + "source", Before: p, After: x.path})
 		have.Source = &lx.DomainDiskSource{File: &lx.DomainDiskSourceFile{File: x.path}}
@@ -281,11 +312,13 @@ func (b *builder) liveDevices(run *lx.Domain) (ops []plan.Op, now, later []plan.
 }
 
 func (b *builder) liveDisks(run *lx.Domain, ops *[]plan.Op, now, later *[]plan.Field) {
-	wanted := map[string]bool{}
+	wanted := map[int]bool{} // indexes
 	for i := range b.disks {
 		x := &b.disks[i]
-		wanted[x.alias()] = true
-		at := findDisk(run, x.alias())
+		at := findDisk(run, x)
+		if at >= 0 {
+			wanted[at] = true
+		}
 		if at < 0 {
 			f := plan.Field{Path: "disk." + x.label, Before: "absent", After: x.path}
 			if x.bus != "virtio" && x.bus != "scsi" && x.bus != "usb" || x.cdrom {
@@ -293,6 +326,7 @@ func (b *builder) liveDisks(run *lx.Domain, ops *[]plan.Op, now, later *[]plan.F
 				continue
 			}
 			dev := x.make(nextTarget(run, x.bus))
+			wanted[len(run.Devices.Disks)] = true
 			run.Devices.Disks = append(run.Devices.Disks, dev) // so that the next one gets another name
 			op := b.op(plan.DomainAttach)
 			op.XML, op.Device = marshal(&dev), dev.Target.Dev
@@ -304,7 +338,7 @@ func (b *builder) liveDisks(run *lx.Domain, ops *[]plan.Op, now, later *[]plan.F
 	}
 	for i := range run.Devices.Disks {
 		have := run.Devices.Disks[i]
-		if have.Alias != nil && wanted[have.Alias.Name] {
+		if wanted[i] {
 			continue
 		}
 		f := plan.Field{Path: "disk." + diskName(&have), Before: diskPath(&have), After: "absent"}
@@ -368,7 +402,7 @@ func (b *builder) growOps(run *lx.Domain) (ops []plan.Op, fields []plan.Field) {
 		fields = append(fields, plan.Field{Path: "disk." + x.label + ".size", Before: schema.Size(x.from).String(), After: schema.Size(x.grow).String(), When: plan.Live})
 		mv := b.mark.volume(x.label)
 		if at := -1; run != nil {
-			if at = findDisk(run, x.alias()); at >= 0 {
+			if at = findDisk(run, x); at >= 0 {
 				op := b.op(plan.DomainBlockGrow)
 				op.Device, op.Bytes = run.Devices.Disks[at].Target.Dev, x.grow
 				ops = append(ops, op)

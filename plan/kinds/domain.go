@@ -42,22 +42,15 @@ func (b *builder) skeleton() *lx.Domain {
 	if strings.Contains(vm.Machine, "q35") {
 		d.Devices.Controllers = append(d.Devices.Controllers, rootPorts(vm)...)
 	}
-	for _, x := range vm.Disks {
-		if x.Bus == "scsi" {
-			zero := uint(0)
-			d.Devices.Controllers = append(d.Devices.Controllers, lx.DomainController{Type: "scsi", Index: &zero, Model: "virtio-scsi"})
-			break
-		}
-	}
 	return d
 }
 
 // rootPorts gives every device of the guest a port, and some to spare: serial
-// channel, balloon and random numbers take one each.
+// channel, balloon, random numbers and SCSI take one each.
 func rootPorts(vm *schema.VM) []lx.DomainController {
 	zero := uint(0)
 	out := []lx.DomainController{{Type: "pci", Index: &zero, Model: "pcie-root"}}
-	for range 3 + len(vm.Disks) + len(vm.NICs) + spareRootPorts {
+	for range 4 + len(vm.Disks) + len(vm.NICs) + spareRootPorts {
 		out = append(out, lx.DomainController{Type: "pci", Model: "pcie-root-port"})
 	}
 	return out
@@ -73,6 +66,9 @@ type facet struct {
 	// live makes the operation that brings a running guest there; nil: it takes
 	// effect at the next start.
 	live func(running *lx.Domain) (plan.Op, bool)
+	// settles: the process may be on its way to another value, so that it is told
+	// even if it has the wanted one at this moment.
+	settles bool
 }
 
 // facets of the guest as a whole. Devices are compared by their own functions.
@@ -175,7 +171,7 @@ func (b *builder) memoryMax() facet {
 
 func (b *builder) memory() facet {
 	want := b.vm.Memory.KiB()
-	return facet{path: "memory", attr: "memory", want: kibText(want),
+	return facet{path: "memory", attr: "memory", want: kibText(want), settles: true,
 		get: func(d *lx.Domain) string { return kibText(memoryOf(sighting{dom: d}) / 1024) },
 		set: func(d *lx.Domain) { d.CurrentMemory = &lx.DomainCurrentMemory{Value: uint(want), Unit: "KiB"} },
 		live: func(r *lx.Domain) (plan.Op, bool) {

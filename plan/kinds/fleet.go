@@ -14,8 +14,33 @@ import (
 	"3rc/schema/inventory"
 )
 
-// All kinds, in the order in which a plan lists them.
-func All() []plan.Kind { return []plan.Kind{pools{}, networks{}, guests{}} }
+// All kinds, in the order in which a plan lists them. They share what they read,
+// so that each set of kinds serves one goroutine.
+func All() []plan.Kind {
+	r := &reader{}
+	return []plan.Kind{pools{r}, networks{r}, guests{r}}
+}
+
+// reader reads the definitions of all guests once for each input.
+type reader struct {
+	in   *plan.Input
+	seen map[string][]sighting // by host
+}
+
+// sightings are the guests that a host reported.
+func (r *reader) sightings(in *plan.Input, host string) []sighting {
+	if r.in != in {
+		r.in, r.seen = in, map[string][]sighting{}
+	}
+	out, ok := r.seen[host]
+	if !ok {
+		for _, fact := range in.View(host).Of(inventory.Domain) {
+			out = append(out, look(host, fact))
+		}
+		r.seen[host] = out
+	}
+	return out
+}
 
 // sighting is a guest as one host has it.
 type sighting struct {
@@ -24,6 +49,8 @@ type sighting struct {
 	dom  *lx.Domain // inactive
 	mark *Mark      // nil: not marked
 	err  error      // its definition or mark cannot be read
+
+	adopted bool // not marked yet, and to be taken over
 }
 
 // guest is a vm of the configuration and what was seen of it.
@@ -40,12 +67,12 @@ type fleet struct {
 	orphans []sighting            // ours, and no longer in the files
 	others  map[string][]sighting // by host: everything that is no guest of the configuration
 	unseen  []string
-	bases   map[string]bool // base images: true if a finished volume was made from it
-	forgets map[string]*schema.Removed
+	stores  map[string]*hostStorage
+	bases   map[string]bool // base images that marks name, by baseKey: true if a finished volume was made from it
 }
 
-func newFleet(in *plan.Input) *fleet {
-	f := &fleet{in: in, others: map[string][]sighting{}, bases: map[string]bool{}, unseen: in.Seen.Unseen()}
+func (r *reader) fleet(in *plan.Input) *fleet {
+	f := &fleet{in: in, stores: map[string]*hostStorage{}, others: map[string][]sighting{}, bases: map[string]bool{}, unseen: in.Seen.Unseen()}
 	byAddress, byName := map[string]*guest{}, map[string]*guest{}
 	for _, vm := range in.Config.VMs {
 		g := &guest{vm: vm}
@@ -53,10 +80,8 @@ func newFleet(in *plan.Input) *fleet {
 		byAddress[vm.Address], byName[vm.Name] = g, g
 	}
 	for _, host := range in.Seen.Hosts() {
-		for _, fact := range in.View(host).Facts {
-			if fact.Class == inventory.Domain {
-				f.sort(look(host, fact), byAddress, byName)
-			}
+		for _, s := range r.sightings(in, host) {
+			f.sort(s, byAddress, byName)
 		}
 	}
 	return f
@@ -79,7 +104,7 @@ func (f *fleet) sort(s sighting, byAddress, byName map[string]*guest) {
 	if ours {
 		for _, v := range s.mark.Volumes {
 			if v.Base != "" {
-				key := v.Pool + "/" + v.Base
+				key := f.baseKey(s.host, v.Pool, v.Base)
 				f.bases[key] = f.bases[key] || v.Done
 			}
 		}
@@ -95,6 +120,15 @@ func (f *fleet) sort(s sighting, byAddress, byName map[string]*guest) {
 		g.foreign = append(g.foreign, s)
 	}
 	f.others[s.host] = append(f.others[s.host], s)
+}
+
+// baseKey tells base images apart: on a pool that is not shared, every host has
+// its own.
+func (f *fleet) baseKey(host, pool, name string) string {
+	if p := f.in.Config.Pool(pool); p != nil && p.IsShared() {
+		host = ""
+	}
+	return host + ":" + pool + "/" + name
 }
 
 func (f *fleet) removed(address string) *schema.Removed {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"sort"
+	"strings"
 
 	lx "libvirt.org/go/libvirtxml"
 
@@ -13,23 +14,23 @@ import (
 )
 
 // networks compares libvirt networks, on every host that answers.
-type networks struct{}
+type networks struct{ *reader }
 
-func (networks) Diff(in *plan.Input) []plan.Change {
+func (k networks) Diff(in *plan.Input) []plan.Change {
 	var out []plan.Change
 	wanted := map[string]bool{}
 	for _, n := range in.Config.Networks {
 		wanted[n.Name] = true
 		for _, h := range in.Config.Hosts {
 			if v := in.View(h.Name); v.Seen {
-				out = append(out, networkOn(in, n, h.Name, v)...)
+				out = append(out, k.networkOn(in, n, h.Name, v)...)
 			}
 		}
 	}
-	return append(out, goneNetworks(in, wanted)...)
+	return append(out, k.gone(in, wanted)...)
 }
 
-func networkOn(in *plan.Input, n *schema.Network, host string, v inventory.View) []plan.Change {
+func (k networks) networkOn(in *plan.Input, n *schema.Network, host string, v inventory.View) []plan.Change {
 	c := plan.Change{Address: n.Ident.Address, Kind: "network", Name: n.Name, Host: host}
 	fact, found := v.Find(inventory.Network, n.Name)
 	if n.Existing {
@@ -55,9 +56,7 @@ func networkOn(in *plan.Input, n *schema.Network, host string, v inventory.View)
 		define.XML = marshal(want)
 		c.Action, c.Reason = plan.Create, plan.New
 		c.Ops = []plan.Op{define, start, auto}
-		for _, f := range networkFields(&lx.Network{}, want) {
-			c.Fields = append(c.Fields, f)
-		}
+		c.Fields = networkFields(&lx.Network{}, want)
 		return []plan.Change{c}
 	}
 	var seen lx.Network
@@ -75,21 +74,21 @@ func networkOn(in *plan.Input, n *schema.Network, host string, v inventory.View)
 		c.Note = fmt.Sprintf("%s has a network %q that 3rc did not make: set existing = true to use it as it is, or name = to give ours another name", host, n.Name)
 		return []plan.Change{c}
 	}
-	return networkDrift(in, n, v, fact, &seen, want, c, define, start, auto, op(plan.NetworkStop, key+" defined"))
+	return k.networkDrift(in, n, v, fact, &seen, want, c, define, start, auto, op(plan.NetworkStop, key+" defined"))
 }
 
 // networkDrift puts a network of ours right. A running network takes a new
 // definition only when it is started again, which would cut off the guests of
 // one that libvirt makes itself.
-func networkDrift(in *plan.Input, n *schema.Network, v inventory.View, fact inventory.Fact, seen, want *lx.Network, c plan.Change, define, start, auto, stop plan.Op) []plan.Change {
+func (k networks) networkDrift(in *plan.Input, n *schema.Network, v inventory.View, fact inventory.Fact, seen, want *lx.Network, c plan.Change, define, start, auto, stop plan.Op) []plan.Change {
 	c.Action, c.Reason, c.When = plan.Update, plan.Drift, plan.Live
 	c.Fields = networkFields(seen, want)
 	active := fact.State == inventory.StateActive
 	if len(c.Fields) > 0 {
 		if n.Mode != "bridge" && active {
-			if user := networkUser(v, n.Name); user != "" {
+			if users := k.users(in, v.Host, n.Name); len(users) > 0 {
 				c.Action, c.Reason = plan.Hold, plan.InUse
-				c.Note = fmt.Sprintf("changing it would cut off %s, which runs on %s: stop or move the guests there first", user, c.Host)
+				c.Note = fmt.Sprintf("changing it would cut off %s on %s: stop or move the guests there first", strings.Join(users, ", "), c.Host)
 				return []plan.Change{c}
 			}
 		}
@@ -115,22 +114,21 @@ func networkDrift(in *plan.Input, n *schema.Network, v inventory.View, fact inve
 	return []plan.Change{c}
 }
 
-func networkUser(v inventory.View, network string) string {
-	for _, f := range v.Of(inventory.Domain) {
-		if !f.State.Live() {
-			continue
-		}
-		s := look(v.Host, f)
-		if s.dom.Devices == nil {
+// users are the running guests of a host that are connected to a network.
+func (k networks) users(in *plan.Input, host, network string) []string {
+	var out []string
+	for _, s := range k.sightings(in, host) {
+		if !s.fact.State.Live() || s.dom.Devices == nil {
 			continue
 		}
 		for _, i := range s.dom.Devices.Interfaces {
 			if i.Source != nil && i.Source.Network != nil && i.Source.Network.Network == network {
-				return f.Name
+				out = append(out, s.fact.Name)
+				break
 			}
 		}
 	}
-	return ""
+	return out
 }
 
 // networkFields compares what the language says of a network, and nothing else.
@@ -226,9 +224,10 @@ func networkXML(cfg *schema.Config, n *schema.Network, host string) *lx.Network 
 	return x
 }
 
-// goneNetworks takes away marked networks that the files no longer name.
-func goneNetworks(in *plan.Input, wanted map[string]bool) []plan.Change {
+// gone takes away marked networks that the files no longer name.
+func (k networks) gone(in *plan.Input, wanted map[string]bool) []plan.Change {
 	var out []plan.Change
+	going := k.fleet(in).going()
 	for _, host := range in.Seen.Hosts() {
 		v := in.View(host)
 		for _, f := range v.Of(inventory.Network) {
@@ -244,15 +243,16 @@ func goneNetworks(in *plan.Input, wanted map[string]bool) []plan.Change {
 				continue
 			}
 			c := plan.Change{Address: mark.Address, Kind: "network", Name: f.Name, Host: host, Action: plan.Destroy, Reason: plan.Gone}
-			if user := networkUser(v, f.Name); user != "" {
+			waits, stays := going.after(host, k.users(in, host, f.Name))
+			if stays != "" {
 				c.Action, c.Reason = plan.Hold, plan.InUse
-				c.Note = fmt.Sprintf("the files no longer name it, and %s, which runs on %s, is connected to it", user, host)
+				c.Note = fmt.Sprintf("the files no longer name it, and %s, which runs on %s, is connected to it", stays, host)
 				out = append(out, c)
 				continue
 			}
 			key := keyNet(host, f.Name) + " down"
 			c.Ops = []plan.Op{
-				{Host: host, Verb: plan.NetworkStop, Class: inventory.Network, Name: f.Name, UUID: f.UUID, Provides: []string{key}},
+				{Host: host, Verb: plan.NetworkStop, Class: inventory.Network, Name: f.Name, UUID: f.UUID, Provides: []string{key}, Requires: waits},
 				{Host: host, Verb: plan.NetworkUndefine, Class: inventory.Network, Name: f.Name, UUID: f.UUID, Requires: []string{key}},
 			}
 			out = append(out, c)

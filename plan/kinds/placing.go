@@ -212,8 +212,8 @@ func poolMissing(in *plan.Input, p *schema.Pool, host string, v inventory.View) 
 
 // Impact finds the losses, of as many hosts as the cluster tolerates (at least
 // one), that would leave guests without a place once the plan is carried out.
-func (guests) Impact(in *plan.Input, p *plan.Plan) []plan.Impact {
-	f := newFleet(in)
+func (k guests) Impact(in *plan.Input, p *plan.Plan) []plan.Impact {
+	f := k.fleet(in)
 	after := map[string]string{} // where plan puts guests, by address
 	gone := map[string]bool{}
 	for _, c := range p.Changes {

@@ -12,9 +12,9 @@ import (
 
 // pools compares storage pools. libvirt keeps no metadata on a pool, so that one
 // of ours is known by its UUID, which is derived from its address.
-type pools struct{}
+type pools struct{ *reader }
 
-func (pools) Diff(in *plan.Input) []plan.Change {
+func (k pools) Diff(in *plan.Input) []plan.Change {
 	var out []plan.Change
 	wanted := map[string]bool{}
 	for _, p := range in.Config.Pools {
@@ -25,7 +25,7 @@ func (pools) Diff(in *plan.Input) []plan.Change {
 			}
 		}
 	}
-	return append(out, gonePools(in, wanted)...)
+	return append(out, gonePools(in, k.fleet(in), wanted)...)
 }
 
 func poolOn(in *plan.Input, p *schema.Pool, host string, v inventory.View) []plan.Change {
@@ -118,39 +118,111 @@ func poolXML(p *schema.Pool, uuid string) string {
 
 // gonePools undefines pools of ours that the files no longer name. Their
 // directories and volumes stay.
-func gonePools(in *plan.Input, wanted map[string]bool) []plan.Change {
+func gonePools(in *plan.Input, fleet *fleet, wanted map[string]bool) []plan.Change {
+	going := fleet.going()
 	var out []plan.Change
-	known := map[string]string{}
-	for _, f := range in.Seen.Hosts() {
-		for _, d := range in.View(f).Of(inventory.Domain) {
-			s := look(f, d)
-			if s.mark == nil || s.mark.Cluster != in.Config.Cluster.Name {
-				continue
-			}
-			for _, v := range s.mark.Volumes {
-				known[v.Pool] = d.Name
-			}
-		}
-	}
 	for _, host := range in.Seen.Hosts() {
 		for _, f := range in.View(host).Of(inventory.Pool) {
-			addr := "pool." + f.Name
-			if wanted[host+" "+f.UUID] || in.Config.UUID(addr) != f.UUID {
+			addr := poolAddress(in.Config, f)
+			if addr == "" || wanted[host+" "+f.UUID] {
 				continue
 			}
 			c := plan.Change{Address: addr, Kind: "pool", Name: f.Name, Host: host, Action: plan.Destroy, Reason: plan.Gone,
 				Note: "the directory and the volumes in it stay"}
-			if user, used := known[f.Name]; used {
-				c.Action, c.Reason = plan.Hold, plan.InUse
-				c.Note = fmt.Sprintf("the files no longer name it, and guest %s has a volume in it", user)
+			var waits []string
+			users := fleet.poolUsers(f.Name)
+			for _, on := range in.Seen.Hosts() {
+				names := users[on]
+				keys, stays := going.after(on, names)
+				if stays != "" {
+					c.Action, c.Reason = plan.Hold, plan.InUse
+					c.Note = fmt.Sprintf("the files no longer name it, and guest %s has a volume in it", stays)
+					break
+				}
+				waits = append(waits, keys...)
+			}
+			if c.Action == plan.Hold {
 				out = append(out, c)
 				continue
 			}
-			stop := plan.Op{Host: host, Verb: plan.PoolStop, Class: inventory.Pool, Name: f.Name, UUID: f.UUID, Provides: []string{"stopped " + keyPool(host, f.Name)}}
-			undefine := plan.Op{Host: host, Verb: plan.PoolUndefine, Class: inventory.Pool, Name: f.Name, UUID: f.UUID, Requires: []string{"stopped " + keyPool(host, f.Name)}}
-			c.Ops = []plan.Op{stop, undefine}
+			down := keyPool(host, f.Name) + " down"
+			c.Ops = []plan.Op{
+				{Host: host, Verb: plan.PoolStop, Class: inventory.Pool, Name: f.Name, UUID: f.UUID, Provides: []string{down}, Requires: waits},
+				{Host: host, Verb: plan.PoolUndefine, Class: inventory.Pool, Name: f.Name, UUID: f.UUID, Requires: []string{down}},
+			}
 			out = append(out, c)
 		}
+	}
+	return out
+}
+
+// poolAddress finds the address that a pool's UUID was derived from, if its
+// name is the one that the address gives: LABEL, LABEL-INDEX or LABEL-KEY.
+func poolAddress(cfg *schema.Config, f inventory.Fact) string {
+	try := []string{"pool." + f.Name}
+	for i, r := range f.Name {
+		if r == '-' && i > 0 {
+			label, key := f.Name[:i], f.Name[i+1:]
+			try = append(try, fmt.Sprintf("pool.%s[%q]", label, key), fmt.Sprintf("pool.%s[%s]", label, key))
+		}
+	}
+	for _, a := range try {
+		if cfg.UUID(a) == f.UUID {
+			return a
+		}
+	}
+	return ""
+}
+
+// departing are the guests that this plan takes away: their addresses by host
+// and name.
+type departing map[string]string
+
+// after gives the keys to wait for until the named guests are gone from a host,
+// or the first of them that stays.
+func (d departing) after(host string, names []string) (waits []string, stays string) {
+	for _, n := range names {
+		address, leaves := d[host+" "+n]
+		if !leaves {
+			return nil, n
+		}
+		waits = append(waits, keyGuest(address, stageGone))
+	}
+	return waits, ""
+}
+
+func (f *fleet) going() departing {
+	out := departing{}
+	for _, o := range f.orphans {
+		if f.diffOrphan(o).Action == plan.Destroy {
+			out[o.host+" "+o.fact.Name] = o.mark.Address
+		}
+	}
+	return out
+}
+
+// poolUsers finds the guests of ours that have volumes in a pool, by the host
+// that they are on.
+func (f *fleet) poolUsers(pool string) map[string][]string {
+	out := map[string][]string{}
+	add := func(s sighting) {
+		if s.mark == nil {
+			return
+		}
+		for _, v := range s.mark.Volumes {
+			if v.Pool == pool {
+				out[s.host] = append(out[s.host], s.fact.Name)
+				return
+			}
+		}
+	}
+	for _, g := range f.guests {
+		for _, s := range g.seen {
+			add(s)
+		}
+	}
+	for _, o := range f.orphans {
+		add(o)
 	}
 	return out
 }

@@ -21,7 +21,6 @@ type disk struct {
 	cdrom                     bool
 	grow                      uint64 // a volume that is there is to grow to this many bytes; 0: not
 	from                      uint64 // its size now, if it grows
-	missing                   bool   // the volume is not there, and was complete
 }
 
 // builder works out one guest on one host.
@@ -78,23 +77,54 @@ func (b *builder) target(p *schema.Pool) string {
 }
 
 // known looks a volume up. A volume is known to be absent only where the pool
-// is active; on a shared pool any host may know it.
+// is active; on a shared pool any host may know it. What a host's libvirtd
+// remembers of a volume may be old, or have been read while another host was
+// making it; volumes only grow, so that the largest answer is the newest.
 func (b *builder) known(p *schema.Pool, name string) (vol inventory.Fact, found, certain bool) {
 	asked := []string{b.host}
 	if p.IsShared() {
 		asked = b.f.in.Config.PoolHosts(p)
 	}
+	best := uint64(0)
 	for _, h := range asked {
-		v := b.f.in.View(h)
-		if fact, ok := v.Find(inventory.Pool, p.Name); !ok || fact.State != inventory.StateActive {
+		s := b.f.storage(h)
+		if !s.active[p.Name] {
 			continue
 		}
 		certain = true
-		if vol, ok := v.Volume(p.Name, name); ok {
-			return vol, true, true
+		fact, ok := s.volumes[p.Name+"/"+name]
+		if !ok {
+			continue
+		}
+		x, err := volume(fact)
+		if size := capacity(x); !found || err == nil && size > best {
+			vol, found, best = fact, true, size
 		}
 	}
-	return inventory.Fact{}, false, certain
+	return vol, found, certain
+}
+
+// hostStorage is what one host said of its pools, for looking up.
+type hostStorage struct {
+	active  map[string]bool           // by pool
+	volumes map[string]inventory.Fact // by POOL/NAME
+}
+
+func (f *fleet) storage(host string) *hostStorage {
+	if s := f.stores[host]; s != nil {
+		return s
+	}
+	s := &hostStorage{active: map[string]bool{}, volumes: map[string]inventory.Fact{}}
+	for _, fact := range f.in.View(host).Facts {
+		switch fact.Class {
+		case inventory.Pool:
+			s.active[fact.Name] = fact.State == inventory.StateActive
+		case inventory.Volume:
+			s.volumes[fact.Pool+"/"+fact.Name] = fact
+		}
+	}
+	f.stores[host] = s
+	return s
 }
 
 func (b *builder) disk(d *schema.Disk) {
@@ -106,6 +136,10 @@ func (b *builder) disk(d *schema.Disk) {
 		return
 	}
 	mv := b.mark.volume(d.Label)
+	if mv != nil && mv.Pool != p.Name && !mv.Done {
+		mv.Aside, mv.Delete = true, true // it holds nothing, so that nothing has to move
+		mv = nil
+	}
 	if mv != nil && mv.Pool != p.Name {
 		b.refuse(plan.Refused, "disk %q is in pool %q, and the files say %q: 3rc does not move volumes between pools; give the disk another label to begin anew, and the old volume is kept", d.Label, mv.Pool, p.Name)
 		return
@@ -125,7 +159,7 @@ func (b *builder) disk(d *schema.Disk) {
 	vol, found, certain := b.known(p, mv.Name)
 	switch {
 	case !mv.Done:
-		b.fill(d, p, mv, found)
+		b.fill(d, p, mv, found || !certain && b.old.volume(d.Label) != nil)
 	case certain && !found:
 		b.refuse(plan.Lost, "the volume %s/%s of disk %q is gone. 3rc does not make an empty disk in its place: bring the volume back, or destroy the guest and let it be made anew", p.Name, mv.Name, d.Label)
 	case found:
@@ -133,6 +167,12 @@ func (b *builder) disk(d *schema.Disk) {
 	}
 	b.disks = append(b.disks, out)
 }
+
+// sector is what disk sizes are rounded up to: QEMU refuses to write to a raw
+// image that ends within a block of a 4 KiB device.
+const sector = 4096
+
+func sectors(bytes uint64) uint64 { return (bytes + sector - 1) / sector * sector }
 
 // attach takes an existing volume as it is.
 func (b *builder) attach(d *schema.Disk, p *schema.Pool, dir string, out disk) {
@@ -163,7 +203,7 @@ func (b *builder) size(d *schema.Disk, vol inventory.Fact, out *disk) {
 	if err != nil || x.Capacity == nil {
 		return
 	}
-	have, want := capacity(x), uint64(d.Size)
+	have, want := capacity(x), sectors(uint64(d.Size))
 	switch {
 	case want == 0 || have == want:
 	case want < have:
@@ -203,7 +243,7 @@ func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *MarkVolume, found boo
 	op.Requires = requires
 	x := &lx.StorageVolume{
 		Name:     mv.Name,
-		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: uint64(d.Size)},
+		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: sectors(uint64(d.Size))},
 		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: d.Format}},
 	}
 	op.Verb = plan.VolumeCreate
@@ -231,7 +271,7 @@ func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, mv *MarkVolume, x *l
 	base := BaseName(d.Image.Name, img)
 	mv.Base = base
 	op.Requires = append(op.Requires, b.base(d.Image.Address, p, base, img))
-	x.Capacity.Value = max(uint64(d.Size), img.Virtual)
+	x.Capacity.Value = sectors(max(uint64(d.Size), img.Virtual))
 	if d.Clone == "backing" {
 		x.BackingStore = &lx.StorageVolumeBackingStore{Path: b.target(p) + "/" + base, Format: &lx.StorageVolumeTargetFormat{Type: img.Format}}
 		return
@@ -245,14 +285,18 @@ func BaseName(label string, img inventory.Image) string {
 }
 
 // base makes sure that a base image is in the pool, whole, and returns the key
-// to wait for. A finished volume that was made from it shows that it is whole.
+// to wait for. First match wins:
+//
+//	there, and a finished volume was made from it     nothing to do
+//	begun by an apply that did not finish             deleted, uploaded anew
+//	anything else, there or not or not known          uploaded, or compared if it is there
 func (b *builder) base(address string, p *schema.Pool, name string, img inventory.Image) string {
 	key := keyVolume(p.Name, name)
 	if !p.IsShared() {
 		key += " on " + b.host
 	}
-	_, found, _ := b.known(p, name)
-	whole, listed := b.f.bases[p.Name+"/"+name]
+	_, found, certain := b.known(p, name)
+	whole, listed := b.f.bases[b.f.baseKey(b.host, p.Name, name)]
 	if found && whole {
 		return key
 	}
@@ -261,18 +305,13 @@ func (b *builder) base(address string, p *schema.Pool, name string, img inventor
 		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)},
 		Provides: []string{key},
 	}
-	if found && !listed {
-		op.Verb, op.Text, op.Bytes = plan.VolumeVerify, img.SHA256, img.Size
-		b.storage = append(b.storage, op)
-		return key
-	}
-	if found {
+	if listed && !whole && (found || !certain) {
 		clear := op
 		clear.Verb, clear.Provides = plan.VolumeDelete, []string{key + " cleared"}
 		b.storage = append(b.storage, clear)
 		op.Requires = append(op.Requires, key+" cleared")
 	}
-	op.Verb, op.Content = plan.VolumeUpload, "image:"+address
+	op.Verb, op.Content, op.Text, op.Bytes = plan.VolumeUpload, "image:"+address, img.SHA256, img.Size
 	op.XML = marshal(&lx.StorageVolume{
 		Name:     name,
 		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: max(img.Virtual, img.Size)},
@@ -314,9 +353,9 @@ func (b *builder) seed() {
 		mv.Done = false // a seed holds nothing that cannot be made again
 	}
 	if !mv.Done {
-		b.fillSeed(p, mv, found)
+		b.fillSeed(p, mv, found || !certain && b.old.volume(seedDisk) != nil)
 	}
-	b.disks = append(b.disks, disk{label: seedDisk, bus: "sata", format: "raw", path: b.target(p) + "/" + mv.Name, cdrom: true})
+	b.disks = append(b.disks, disk{label: seedDisk, bus: "scsi", format: "raw", path: b.target(p) + "/" + mv.Name, cdrom: true})
 }
 
 func (b *builder) fillSeed(p *schema.Pool, mv *MarkVolume, found bool) {

@@ -31,9 +31,9 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 		c.Reason = plan.Moved
 		fields = append(fields, plan.Field{Path: "address", Before: s.mark.Address, After: vm.Address})
 	}
-	if vm.Adopt && s.mark.Generation == 0 {
+	if s.adopted {
 		c.Action, c.Reason = plan.Adopt, plan.Adopted
-		c.Note = "it gets the mark of this cluster"
+		fields = append(fields, plan.Field{Path: "mark", Before: "absent", After: f.in.Config.Cluster.Name})
 	}
 	if !s.fact.Persistent {
 		fields = append(fields, plan.Field{Path: "persistent", Before: "false", After: "true"})
@@ -143,7 +143,7 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 		switch {
 		case inactive == nil && !b.driftsAlone(f, &run):
 		case f.live != nil:
-			if op, ok := f.live(&run); ok && have != f.want {
+			if op, ok := f.live(&run); ok && (have != f.want || f.settles) {
 				ops, now = append(ops, op), append(now, plan.Field{Path: f.path, Before: have, After: f.want})
 				continue
 			}
@@ -170,17 +170,22 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 }
 
 // driftsAlone tells whether a facet of the process is compared although the
-// definition is right. Only what can be put right live is; a guest may hold
-// more memory than asked until its balloon driver answers.
+// definition is right. Only what can be put right live is. Memory is what the
+// guest's balloon driver makes of it: a guest without one keeps all, and one
+// under pressure stops a little short.
 func (b *builder) driftsAlone(f facet, run *lx.Domain) bool {
 	switch f.path {
 	case "description", "vcpus":
 		return true
 	case "memory":
-		return memoryOf(sighting{dom: run}) < uint64(b.vm.Memory)
+		return memoryOf(sighting{dom: run}) < uint64(b.vm.Memory)/balloonSlack*(balloonSlack-1)
 	}
 	return false
 }
+
+// balloonSlack is the part of its memory, one of so many, that a balloon may be
+// off before it counts as somebody's doing.
+const balloonSlack = 16
 
 func fieldNamed(fs []plan.Field, path string) *plan.Field {
 	for i := range fs {

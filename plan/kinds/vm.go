@@ -12,14 +12,14 @@ import (
 )
 
 // guests compares virtual machines.
-type guests struct{}
+type guests struct{ *reader }
 
 // shutdownLimit is how long a guest may take to shut down before it is
 // destroyed (language.md, "Lifecycle").
 const shutdownLimit = 2 * time.Minute
 
-func (guests) Diff(in *plan.Input) []plan.Change {
-	f := newFleet(in)
+func (k guests) Diff(in *plan.Input) []plan.Change {
+	f := k.fleet(in)
 	var out []plan.Change
 	var placeable []*guest
 	for _, g := range f.guests {
@@ -71,6 +71,7 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 	if len(g.seen) == 0 && len(g.foreign) == 1 {
 		s := g.foreign[0]
 		s.mark = &Mark{Cluster: f.in.Config.Cluster.Name, Address: g.vm.Address}
+		s.adopted = true
 		g.seen, g.foreign = []sighting{s}, nil
 		return plan.Change{}, false
 	}
@@ -198,7 +199,7 @@ func (f *fleet) migrate(g *guest, s sighting, move place.Move) plan.Change {
 	op := plan.Op{
 		Host: s.host, Dest: move.To, Verb: plan.DomainMigrate, Class: inventory.Domain, Name: s.fact.Name, UUID: s.fact.UUID,
 		On:       f.allShared(g.vm),
-		Requires: []string{keyGuest(g.vm.Address, stageSettled), keyGuest(g.vm.Address, stageStarted)},
+		Requires: []string{keyGuest(g.vm.Address, stageSettled)},
 	}
 	for _, n := range g.vm.NICs {
 		op.Requires = append(op.Requires, keyNet(move.To, n.Network.Name))
@@ -207,7 +208,11 @@ func (f *fleet) migrate(g *guest, s sighting, move place.Move) plan.Change {
 		op.Requires = append(op.Requires, keyPool(move.To, d.Pool.Name))
 	}
 	c.Ops = []plan.Op{op}
-	if g.vm.State == "running" && !s.fact.State.Live() && !f.startsBefore(g, s) {
+	if g.vm.State == "running" && s.fact.State.Live() || f.startsBefore(g, s) {
+		c.Ops[0].Requires = append(c.Ops[0].Requires, keyGuest(g.vm.Address, stageStarted))
+		return c
+	}
+	if g.vm.State == "running" && !s.fact.State.Live() {
 		moved := keyGuest(g.vm.Address, "moved")
 		c.Ops[0].Provides = []string{moved}
 		b := f.builder(g.vm, move.To, s.fact.UUID, s.mark)
@@ -257,7 +262,8 @@ func (f *fleet) diffOrphan(s sighting) plan.Change {
 		c.Action, c.Reason, c.Note = plan.Hold, plan.Busy, "libvirt is at work on it; look again when that is done"
 		return c
 	}
-	stopped, emptied := keyGuest(s.mark.Address, "stopped "+s.host), keyGuest(s.mark.Address, "emptied "+s.host)
+	stage := func(what string) string { return keyGuest(s.mark.Address, what+" on "+s.host) }
+	stopped, surrendered, emptied := stage("stopped"), stage("surrendered"), stage("emptied")
 	if s.fact.State.Live() {
 		op.Verb, op.Limit, op.Expect = plan.DomainShutdown, shutdownLimit, plan.Expect{Power: plan.IsLive, Digest: digest}
 		op.Provides = []string{stopped}
@@ -266,15 +272,27 @@ func (f *fleet) diffOrphan(s sighting) plan.Change {
 	} else {
 		op.Expect = plan.Expect{Power: plan.IsOff, Digest: digest}
 	}
+	given := s.mark.copy()
 	var kept []string
-	for _, v := range s.mark.Volumes {
+	var deletes []plan.Op
+	for i, v := range given.Volumes {
 		if v.Done && !v.Delete {
 			kept = append(kept, v.Pool+"/"+v.Name)
 			continue
 		}
-		c.Ops = append(c.Ops, plan.Op{Host: s.host, Verb: plan.VolumeDelete, Class: inventory.Volume, Pool: v.Pool, Name: v.Name,
-			Requires: []string{stopped}, Provides: []string{emptied}})
+		given.Volumes[i].Done = false
+		deletes = append(deletes, plan.Op{Host: s.host, Verb: plan.VolumeDelete, Class: inventory.Volume, Pool: v.Pool, Name: v.Name,
+			Requires: []string{stopped, surrendered, keyPool(s.host, v.Pool)}, Provides: []string{emptied}})
 		c.Fields = append(c.Fields, plan.Field{Path: "volume " + v.Pool + "/" + v.Name, Before: "present", After: "deleted"})
+	}
+	if len(deletes) > 0 {
+		// The mark gives the volumes up before they go: whoever finds the guest half
+		// taken away, and wants it after all, knows that they hold nothing any more.
+		dom := *s.dom
+		give := (&builder{f: f, vm: &schema.VM{Ident: schema.Ident{Name: s.fact.Name}}, host: s.host, uuid: s.fact.UUID, old: s.mark}).define(&dom, given)
+		give.Expect, give.Requires, give.Provides = op.Expect, []string{stopped}, []string{surrendered}
+		c.Ops = append(append(c.Ops, give), deletes...)
+		op.Expect = plan.Expect{}
 	}
 	op.Verb, op.Limit, op.Provides = plan.DomainUndefine, 0, []string{keyGuest(s.mark.Address, stageGone)}
 	op.Requires = []string{stopped, emptied}

@@ -1,0 +1,262 @@
+package kinds_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	lx "libvirt.org/go/libvirtxml"
+
+	"3rc/apply"
+	"3rc/plan"
+	"3rc/plan/kinds"
+	"3rc/providers/fake"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// world is a configuration and a fleet to hold it against.
+type world struct {
+	cfg    *schema.Config
+	fleet  *fake.Fleet
+	images map[string]inventory.Image
+}
+
+func newWorld() *world {
+	return &world{fleet: fake.New(), images: map[string]inventory.Image{
+		"image.guest": {Path: "guest.qcow2", SHA256: strings.Repeat("ab12", 16), Size: 50 << 20, Virtual: 1 << 30, Format: "qcow2"},
+	}}
+}
+
+func (w *world) load(src string) error {
+	cfg, files, diags := schema.Load(fstest.MapFS{"main.hcl": {Data: []byte(src)}}, schema.Options{})
+	if diags.HasErrors() {
+		var b strings.Builder
+		_ = files.Write(&b, diags, 100, false)
+		return errors.New(b.String())
+	}
+	w.cfg = cfg
+	return nil
+}
+
+func (w *world) plan() (*plan.Plan, error) {
+	in := &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: w.fleet.Look(), Images: w.images}}
+	p := plan.Build(in, plan.Diff(in, kinds.All()), nil)
+	if found := plan.Check(p, in); len(found) > 0 {
+		return nil, fmt.Errorf("check: %s", strings.Join(found, "; "))
+	}
+	return p, nil
+}
+
+// apply runs a plan, and tells what was done.
+func (w *world) apply(p *plan.Plan, parallel int) (apply.Result, string) {
+	var b strings.Builder
+	r := apply.Run(context.Background(), p, w.fleet, apply.Options{
+		Parallelism: parallel, Now: func() time.Time { return time.Time{} },
+		Report: func(e apply.Event) {
+			switch e.Stage {
+			case apply.Done:
+				fmt.Fprintf(&b, "%s %s on %s%s\n", e.Op.Verb, e.Op.Name, e.Op.Host, arrow(e.Op.Dest))
+			case apply.Failed:
+				fmt.Fprintf(&b, "FAILED %s %s on %s: %v\n", e.Op.Verb, e.Op.Name, e.Op.Host, e.Err)
+			case apply.Skipped:
+				fmt.Fprintf(&b, "skipped %s %s on %s: %v\n", e.Op.Verb, e.Op.Name, e.Op.Host, e.Err)
+			}
+		},
+	})
+	return r, b.String()
+}
+
+func arrow(dest string) string {
+	if dest == "" {
+		return ""
+	}
+	return " -> " + dest
+}
+
+// TestStories runs the scripts of testdata. Their commands are those of command.
+func TestStories(t *testing.T) {
+	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
+		w := newWorld()
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return w.command(d) })
+	})
+}
+
+func (w *world) command(d *datadriven.TestData) string {
+	args := map[string]string{}
+	var words []string
+	for _, a := range d.CmdArgs {
+		if len(a.Vals) > 0 {
+			args[a.Key] = strings.Join(a.Vals, ",")
+		} else {
+			words = append(words, a.Key)
+		}
+	}
+	switch d.Cmd {
+	case "fleet": // fleet h1 h2 memory=… room=… : hosts that are up, and share /shared
+		memory, err := schema.ParseSize(orElse(args["memory"], "4GiB"))
+		if err != nil {
+			return err.Error()
+		}
+		w.fleet.Share("/shared")
+		for _, h := range words {
+			w.fleet.AddHost(h, inventory.Capacity{CPUs: 8, Memory: uint64(memory)})
+			if room, err := schema.ParseSize(args["room"]); err == nil {
+				w.fleet.Limit(h, uint64(room))
+			}
+		}
+		return ""
+	case "config": // the files from now on
+		if err := w.load(d.Input); err != nil {
+			return err.Error()
+		}
+		return ""
+	case "image": // image why=… : the image cannot be used
+		img := w.images["image.guest"]
+		img.Why = strings.ReplaceAll(args["why"], "_", " ")
+		if args["sha"] != "" {
+			img.SHA256 = strings.Repeat(args["sha"], 64/len(args["sha"]))
+		}
+		w.images["image.guest"] = img
+		return ""
+	case "silence":
+		w.fleet.Silence(words[0], strings.ReplaceAll(args["why"], "_", " "))
+		return ""
+	case "crash": // crash HOST GUEST: its process ends
+		w.fleet.Kill(words[0], words[1])
+		return ""
+	case "put":
+		w.fleet.Put(words[0], args["dir"], words[1], "somebody's data", 1<<30)
+		return ""
+	case "remove":
+		w.fleet.Remove(words[0], args["dir"], words[1])
+		return ""
+	case "files":
+		return listing(w.fleet.Files(words[0], args["dir"]))
+	case "where":
+		return fmt.Sprintf("%s runs on %v\n", words[0], w.fleet.Running(words[0]))
+	case "virsh": // virsh HOST VERB NAME …: somebody else does something
+		return w.virsh(words, args, d.Input)
+	case "plan":
+		p, err := w.plan()
+		if err != nil {
+			return err.Error()
+		}
+		var b strings.Builder
+		p.Render(&b, plan.Style{})
+		return b.String()
+	case "apply": // apply [fail=VERB after=N]
+		return w.applyCommand(args)
+	}
+	return "no command " + d.Cmd
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+func listing(m map[string]string) string {
+	var names []string
+	for n := range m {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	for _, n := range names {
+		fmt.Fprintf(&b, "%s: %s\n", n, m[n])
+	}
+	return b.String()
+}
+
+var errCut = errors.New("cut off by the test")
+
+func (w *world) applyCommand(args map[string]string) string {
+	p, err := w.plan()
+	if err != nil {
+		return err.Error()
+	}
+	if v := args["fail"]; v != "" {
+		w.fleet.Before = func(op plan.Op) error {
+			if string(op.Verb) == v && (args["name"] == "" || args["name"] == op.Name) {
+				return errCut
+			}
+			return nil
+		}
+		defer func() { w.fleet.Before = nil }()
+	}
+	_, text := w.apply(p, 1)
+	again, err := w.plan()
+	if err != nil {
+		return text + err.Error()
+	}
+	if again.Empty() {
+		return text + "then the plan is empty\n"
+	}
+	return text + "then the plan is not empty\n"
+}
+
+func (w *world) virsh(words []string, args map[string]string, input string) string {
+	host, verb, name := words[0], words[1], words[2]
+	op := plan.Op{Host: host, Name: name, Class: inventory.Domain, Verb: plan.Verb(verb), XML: input, On: args["on"] == "true", Pool: args["pool"]}
+	if c := args["class"]; c != "" {
+		op.Class = inventory.Class(c)
+	}
+	if verb == "edit" || verb == "copy" {
+		fact, ok := w.fleet.Look()[host].Find(inventory.Domain, name)
+		if !ok {
+			return "no such guest"
+		}
+		var x lx.Domain
+		if err := x.Unmarshal(fact.XML); err != nil {
+			return err.Error()
+		}
+		edit(&x, args)
+		s, err := x.Marshal()
+		if err != nil {
+			return err.Error()
+		}
+		op.Verb, op.XML = plan.DomainDefine, s
+		if to := args["to"]; to != "" {
+			op.Host = to
+		}
+	}
+	if err := w.fleet.Alter(op.Host, op); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// edit changes a definition by hand.
+func edit(x *lx.Domain, args map[string]string) {
+	for k, v := range args {
+		switch k {
+		case "description":
+			x.Description = v
+		case "memory":
+			x.CurrentMemory = &lx.DomainCurrentMemory{Value: 64 * 1024, Unit: "KiB"}
+		case "vcpus":
+			x.VCPU = &lx.DomainVCPU{Value: 7}
+		case "cache":
+			x.Devices.Disks[0].Driver.Cache = v
+		case "on_crash":
+			x.OnCrash = v
+		case "nic_model":
+			x.Devices.Interfaces[0].Model.Type = v
+		case "no_nic":
+			x.Devices.Interfaces = nil
+		case "no_mark":
+			x.Metadata = nil
+		case "uuid":
+			x.UUID = v
+		}
+	}
+}
