@@ -59,7 +59,7 @@ func (d *decoder) attribute(f *field, expr hclsyntax.Expression, into reflect.Va
 	}
 	switch f.kind {
 	case kindTemplate:
-		return d.template(expr, into)
+		return d.template(f, expr, into)
 	case kindAddress:
 		d.address(expr, into)
 		return false

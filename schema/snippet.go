@@ -31,7 +31,7 @@ func (f *Files) Excerpt(r hcl.Range) (e Excerpt, ok bool) {
 		end, to = end-1, end-1 // the range ends with its line
 	}
 	return Excerpt{
-		Context:   hcled.ContextString(&hcl.File{Nav: f.byName[r.Filename].nav}, r.Start.Byte),
+		Context:   hcled.ContextString(&hcl.File{Nav: f.source(r.Filename).nav}, r.Start.Byte),
 		Code:      string(src[from:to]),
 		StartLine: r.Start.Line,
 		Start:     r.Start.Byte - from,

@@ -276,7 +276,7 @@ func (s *scope) setVariables(auto []string, opts Options) hcl.Diagnostics {
 		}
 	}
 	for _, name := range auto {
-		if src := s.files.byName[name]; src != nil && src.body != nil {
+		if src := s.files.source(name); src != nil && src.body != nil {
 			diags = append(diags, s.setFromFile(src.body)...)
 		}
 	}
