@@ -157,17 +157,35 @@ func hasLabels(h *Host, want map[string]string) bool {
 }
 
 // required looks for the labels that a guest asks for among those of the hosts.
+// One that is nearly that of a host is a slip of the pen; another one may be
+// that of a host which is still to come, and the guest is held until then.
 func (c *checker) required(p *PlaceIn) {
 	for _, key := range sortedKeys(p.Require) {
 		keys, values := c.labels(key)
-		want := p.Require[key]
+		want, rng := p.Require[key], p.AtKey("require", key)
+		const held = " The guest is held until a host has it."
 		switch {
+		case len(values) == 0 && didYouMean(key, keys) != "":
+			c.fail("Unknown key", fmt.Sprintf("require: no host has a label %q.%s", key, didYouMean(key, keys)), rng)
 		case len(values) == 0:
-			c.fail("Unknown key", fmt.Sprintf("require: no host has a label %q.%s", key, didYouMean(key, keys)), p.AtKey("require", key))
-		case !contains(values, want):
-			c.fail("Unknown value", fmt.Sprintf("require: no host has the label %s = %q.%s There is: %s.", key, want, didYouMean(want, values), strings.Join(values, ", ")), p.AtKey("require", key))
+			c.warn("Label of no host", fmt.Sprintf("require: no host has a label %q.%s", key, held), rng)
+		case contains(values, want):
+		case didYouMean(want, values) != "":
+			c.fail("Unknown value", fmt.Sprintf("require: no host has the label %s = %q.%s There is: %s.", key, want, didYouMean(want, values), strings.Join(values, ", ")), rng)
+		default:
+			c.warn("Label of no host", fmt.Sprintf("require: no host has the label %s = %q. There is: %s.%s", key, want, strings.Join(values, ", "), held), rng)
 		}
 	}
+}
+
+// unmet tells whether a label that is required is that of no host at all.
+func (c *checker) unmet(require map[string]string) bool {
+	for key, want := range require {
+		if _, values := c.labels(key); !contains(values, want) {
+			return true
+		}
+	}
+	return false
 }
 
 // labels lists the keys of all hosts' labels, and the values of one of them.
@@ -207,7 +225,12 @@ func (c *checker) group(g *Group) {
 	if g.Spread == "" || g.Spread == "host" || c.hostsUnknown() {
 		return
 	}
-	if keys, values := c.labels(g.Spread); len(values) == 0 {
-		c.fail("Unknown label", fmt.Sprintf("spread: no host has a label %q.%s", g.Spread, didYouMean(g.Spread, append(keys, "host"))), g.At("spread"))
+	keys, values := c.labels(g.Spread)
+	switch meant := didYouMean(g.Spread, append(keys, "host")); {
+	case len(values) > 0:
+	case meant != "":
+		c.fail("Unknown label", fmt.Sprintf("spread: no host has a label %q.%s", g.Spread, meant), g.At("spread"))
+	default:
+		c.warn("Label of no host", fmt.Sprintf("spread: no host has a label %q, so that nothing keeps the members apart.", g.Spread), g.At("spread"))
 	}
 }

@@ -325,14 +325,14 @@ scenario "x" {
 	}
 	var got []string
 	for _, a := range scenarios[0].Acts {
-		got = append(got, fmt.Sprint(a.At, a.Verb, a.Names, a.VM, a.Times, a.Hosts))
+		got = append(got, fmt.Sprintln(a.At, a.Verb, a.Names, a.VM, a.Times, a.Hosts))
 	}
 	want := []string{
 		"1m power_off [h1 h2 h3]  0 []", "5m power_on [h1]  0 []", "5m fail_start [] db-a 1 [h1 h2 h3]",
 		"5m fail_start [] db-b 3 [h2]", "5m heal [h1]  0 []", "5m watcher_cut []  0 []",
 	}
 	for i := range got {
-		got[i] = strings.Join(strings.Fields(strings.ReplaceAll(got[i], "[", " [")), " ")
+		got[i] = strings.Join(strings.Fields(got[i]), " ")
 	}
 	for i := range want {
 		want[i] = strings.Join(strings.Fields(want[i]), " ")
