@@ -94,7 +94,7 @@ func (d *decoder) acts(free []*hclsyntax.Attribute) []Act {
 	for _, a := range free {
 		rule, ok := actRules[a.Name]
 		if !ok {
-			d.fail("Unknown event", fmt.Sprintf("Nothing called %q can happen.%s", a.Name, didYouMean(a.Name, sortedKeys(actRules))), a.NameRange)
+			d.fail("Unknown event", fmt.Sprintf("Nothing called %q can happen.%s", a.Name, DidYouMean(a.Name, sortedKeys(actRules))), a.NameRange)
 			continue
 		}
 		v, secret, ok := d.value(a.Expr)
@@ -258,7 +258,7 @@ func (d *decoder) checkKnown(what, kind, name string, rng hcl.Range) bool {
 	if d.s.known(kind, name) {
 		return true
 	}
-	hint := didYouMean(name, d.s.namesOf(kind))
+	hint := DidYouMean(name, d.s.namesOf(kind))
 	if hint == "" && kind == "vm" {
 		for _, n := range d.s.namesOf(kind) {
 			if strings.HasPrefix(n, name+"-") {

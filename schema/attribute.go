@@ -205,7 +205,7 @@ func (d *decoder) checkEnum(f *field, s string, rng hcl.Range) {
 	if len(f.enum) == 0 || contains(f.enum, s) {
 		return
 	}
-	given := fmt.Sprintf("%q is not possible here.%s", s, didYouMean(s, f.enum))
+	given := fmt.Sprintf("%q is not possible here.%s", s, DidYouMean(s, f.enum))
 	if d.masked && f.kind != kindLabel {
 		given = "This value is not possible here."
 	}
@@ -389,7 +389,7 @@ func (d *decoder) fields(what string, n *noun, v cty.Value, expr hcl.Expression,
 		if kf == nil {
 			unknown = true
 			names := n.names()
-			d.fail("Unknown key", fmt.Sprintf("%s has no key %q.%s The keys are: %s.", what, key, didYouMean(key, names), strings.Join(names, ", ")), keyRange(expr, key))
+			d.fail("Unknown key", fmt.Sprintf("%s has no key %q.%s The keys are: %s.", what, key, DidYouMean(key, names), strings.Join(names, ", ")), keyRange(expr, key))
 			continue
 		}
 		if el.IsNull() {

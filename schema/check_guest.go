@@ -106,7 +106,7 @@ func (c *checker) ignored(v *VM) {
 	names := vmNoun.names()
 	for _, name := range v.IgnoreChanges {
 		if vmNoun.fieldNamed(name) == nil {
-			c.fail("Unknown attribute", fmt.Sprintf("ignore_changes: a vm has no attribute %q.%s", name, didYouMean(name, names)), v.At("ignore_changes"))
+			c.fail("Unknown attribute", fmt.Sprintf("ignore_changes: a vm has no attribute %q.%s", name, DidYouMean(name, names)), v.At("ignore_changes"))
 			return
 		}
 	}
@@ -165,13 +165,13 @@ func (c *checker) required(p *PlaceIn) {
 		want, rng := p.Require[key], p.AtKey("require", key)
 		const held = " The guest is held until a host has it."
 		switch {
-		case len(values) == 0 && didYouMean(key, keys) != "":
-			c.fail("Unknown key", fmt.Sprintf("require: no host has a label %q.%s", key, didYouMean(key, keys)), rng)
+		case len(values) == 0 && DidYouMean(key, keys) != "":
+			c.fail("Unknown key", fmt.Sprintf("require: no host has a label %q.%s", key, DidYouMean(key, keys)), rng)
 		case len(values) == 0:
 			c.warn("Label of no host", fmt.Sprintf("require: no host has a label %q.%s", key, held), rng)
 		case contains(values, want):
-		case didYouMean(want, values) != "":
-			c.fail("Unknown value", fmt.Sprintf("require: no host has the label %s = %q.%s There is: %s.", key, want, didYouMean(want, values), strings.Join(values, ", ")), rng)
+		case DidYouMean(want, values) != "":
+			c.fail("Unknown value", fmt.Sprintf("require: no host has the label %s = %q.%s There is: %s.", key, want, DidYouMean(want, values), strings.Join(values, ", ")), rng)
 		default:
 			c.warn("Label of no host", fmt.Sprintf("require: no host has the label %s = %q. There is: %s.%s", key, want, strings.Join(values, ", "), held), rng)
 		}
@@ -226,7 +226,7 @@ func (c *checker) group(g *Group) {
 		return
 	}
 	keys, values := c.labels(g.Spread)
-	switch meant := didYouMean(g.Spread, append(keys, "host")); {
+	switch meant := DidYouMean(g.Spread, append(keys, "host")); {
 	case len(values) > 0:
 	case meant != "":
 		c.fail("Unknown label", fmt.Sprintf("spread: no host has a label %q.%s", g.Spread, meant), g.At("spread"))

@@ -9,7 +9,7 @@ import (
 func (c *checker) network(n *Network) {
 	for _, h := range sortedKeys(n.Bridges) {
 		if c.cfg.Host(h) == nil && !c.hostsUnknown() {
-			c.fail("Unknown key", fmt.Sprintf("bridges: there is no host %q.%s The keys are names of hosts.", h, didYouMean(h, c.hostNames())), n.AtKey("bridges", h))
+			c.fail("Unknown key", fmt.Sprintf("bridges: there is no host %q.%s The keys are names of hosts.", h, DidYouMean(h, c.hostNames())), n.AtKey("bridges", h))
 		}
 	}
 	if n.Existing {

@@ -190,3 +190,18 @@ func (c *Config) HardwareAddress(vm string, n int) string {
 	d := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", c.Cluster.Name, vm, n))
 	return fmt.Sprintf("52:54:00:%02x:%02x:%02x", d[0], d[1], d[2])
 }
+
+// Addresses lists what a plan can be limited to: guests, pools and networks.
+func (c *Config) Addresses() []string {
+	var out []string
+	for _, x := range c.VMs {
+		out = append(out, x.Address)
+	}
+	for _, x := range c.Pools {
+		out = append(out, x.Address)
+	}
+	for _, x := range c.Networks {
+		out = append(out, x.Ident.Address)
+	}
+	return out
+}

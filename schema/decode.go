@@ -339,7 +339,7 @@ func (d *decoder) dynamic(n *noun, raw *hclsyntax.Block) (*dynamicSpec, bool) {
 			}
 			spec.labels = t.Exprs
 		default:
-			d.fail("Unknown attribute", fmt.Sprintf("A dynamic block has no attribute %q.%s It takes for_each, iterator, labels, and a content block.", a.Name, didYouMean(a.Name, []string{"for_each", "iterator", "labels"})), a.NameRange)
+			d.fail("Unknown attribute", fmt.Sprintf("A dynamic block has no attribute %q.%s It takes for_each, iterator, labels, and a content block.", a.Name, DidYouMean(a.Name, []string{"for_each", "iterator", "labels"})), a.NameRange)
 			return nil, false
 		}
 	}

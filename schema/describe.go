@@ -144,7 +144,7 @@ func describeNoun(path, name string, n *noun) *BlockDoc {
 		f := &n.fields[i]
 		switch f.kind {
 		case kindLabel:
-			b.Label = &LabelDoc{Placeholder: placeholder(f.name), Doc: f.doc, Enum: f.enum, Repeats: f.name == "type"}
+			b.Label = &LabelDoc{Placeholder: labelPlaceholder(f.name), Doc: f.doc, Enum: f.enum, Repeats: f.name == "type"}
 		case kindRest:
 			b.Free = &AttrDoc{Path: path, Doc: f.doc, Value: ValueOption}
 		case kindBlock, kindBlocks:
@@ -161,8 +161,8 @@ func describeNoun(path, name string, n *noun) *BlockDoc {
 	return b
 }
 
-// placeholder is how a label is shown: disk "NAME", probe "TYPE".
-func placeholder(label string) string {
+// labelPlaceholder is how a label is shown: disk "NAME", probe "TYPE".
+func labelPlaceholder(label string) string {
 	if label == "type" {
 		return "TYPE"
 	}
@@ -297,10 +297,10 @@ func (a *AttrDoc) Limits() []string {
 		out = append(out, "one of "+strings.Join(a.Enum, ", "))
 	}
 	if a.Min != nil {
-		out = append(out, "at least "+numberText(*a.Min))
+		out = append(out, "at least "+limitText(*a.Min))
 	}
 	if a.Max != nil {
-		out = append(out, "at most "+numberText(*a.Max))
+		out = append(out, "at most "+limitText(*a.Max))
 	}
 	if a.Ordered {
 		out = append(out, "a list, not a set: the order counts")
@@ -311,7 +311,7 @@ func (a *AttrDoc) Limits() []string {
 	return out
 }
 
-func numberText(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+func limitText(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 
 // Header is how the block begins in a configuration.
 func (b *BlockDoc) Header() string {

@@ -90,7 +90,7 @@ func unknownStep(step, where string, known []string, outermost bool) error {
 		return fmt.Errorf("there is nothing below %s, so that %q leads nowhere", where, step)
 	}
 	what := "there is no %q in %s.%s It has: %s"
-	return fmt.Errorf(what, step, where, didYouMean(step, known), strings.Join(known, ", "))
+	return fmt.Errorf(what, step, where, DidYouMean(step, known), strings.Join(known, ", "))
 }
 
 func (d *Description) findFunction(steps []string) (Entry, error) {
@@ -105,7 +105,7 @@ func (d *Description) findFunction(steps []string) (Entry, error) {
 		known = append(known, d.Functions[i].Name)
 	}
 	name := strings.Join(steps, ".")
-	return nil, fmt.Errorf("there is no function %q.%s `3rc schema functions` lists them", name, didYouMean(name, known))
+	return nil, fmt.Errorf("there is no function %q.%s `3rc schema functions` lists them", name, DidYouMean(name, known))
 }
 
 // Paths lists every path that Find knows, sorted.

@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// didYouMean names what was most likely meant, with a leading space, or nothing.
-func didYouMean(given string, names []string) string {
+// DidYouMean names what was most likely meant, with a leading space, or nothing.
+func DidYouMean(given string, names []string) string {
 	// Two slips of the finger are a typing error, three another word; in a short
 	// word two are one only where letters have changed places.
 	const long = 6
@@ -43,7 +43,7 @@ func sortedLetters(s string) string {
 // meantOr gives what was most likely meant, or, where nothing is near, all that
 // is possible.
 func meantOr(given string, names []string, all string) string {
-	if s := didYouMean(given, names); s != "" {
+	if s := DidYouMean(given, names); s != "" {
 		return s
 	}
 	return all

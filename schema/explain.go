@@ -80,7 +80,7 @@ func (s *scope) explainFunction(d *hcl.Diagnostic, masked bool) {
 		names = append(names, n)
 	}
 	d.Summary = "Unknown function"
-	d.Detail = fmt.Sprintf("There is no function %q.%s The functions are those of Terraform that need nothing but their arguments, and file, fileexists, fileset and templatefile.", call.Name, didYouMean(call.Name, names))
+	d.Detail = fmt.Sprintf("There is no function %q.%s The functions are those of Terraform that need nothing but their arguments, and file, fileexists, fileset and templatefile.", call.Name, DidYouMean(call.Name, names))
 	if why, ok := foreignFunctions[call.Name]; ok {
 		d.Detail = fmt.Sprintf("There is no function %q here: %s", call.Name, why)
 	}
@@ -148,13 +148,13 @@ func (s *scope) explainStep(d *hcl.Diagnostic, expr hcl.Expression, ctx *hcl.Eva
 	switch {
 	case in.IsNull() || !in.IsKnown() && !t.IsObjectType():
 	case isRef(in):
-		d.Detail = fmt.Sprintf("%s is a single object, and a reference to it has only name and address: %q is neither.%s Lists come from count, objects from for_each.", in.GetAttr("address").AsString(), key, didYouMean(key, []string{"name", "address"}))
+		d.Detail = fmt.Sprintf("%s is a single object, and a reference to it has only name and address: %q is neither.%s Lists come from count, objects from for_each.", in.GetAttr("address").AsString(), key, DidYouMean(key, []string{"name", "address"}))
 	case t.IsObjectType() || t.IsMapType():
 		names := keysOf(in)
-		d.Detail = fmt.Sprintf("%s has no %q.%s%s", what, key, didYouMean(key, names), someNames(names))
+		d.Detail = fmt.Sprintf("%s has no %q.%s%s", what, key, DidYouMean(key, names), someNames(names))
 		if contains(referable, what) {
 			d.Summary = "Dangling reference"
-			d.Detail = fmt.Sprintf("There is no %s.%s.%s%s", what, key, didYouMean(key, names), strings.Replace(someNames(names), " It has", " There are", 1))
+			d.Detail = fmt.Sprintf("There is no %s.%s.%s%s", what, key, DidYouMean(key, names), strings.Replace(someNames(names), " It has", " There are", 1))
 		}
 	case t.IsTupleType() || t.IsListType():
 		if in.LengthInt() == 0 {
@@ -298,7 +298,7 @@ func (s *scope) danglingName(tr hcl.Traversal, ctx *hcl.EvalContext) *hcl.Diagno
 	}
 	return &hcl.Diagnostic{
 		Severity: hcl.DiagError, Summary: "Dangling reference",
-		Detail:  fmt.Sprintf("There is no %s.%s: %s.%s", root, name, what, didYouMean(name, names)),
+		Detail:  fmt.Sprintf("There is no %s.%s: %s.%s", root, name, what, DidYouMean(name, names)),
 		Subject: tr.SourceRange().Ptr(),
 	}
 }
@@ -335,7 +335,7 @@ func unknownRoot(root string, rng hcl.Range) *hcl.Diagnostic {
 		d.Detail = fmt.Sprintf("There is no %q here. %s", root, foreignRoots[root])
 	default:
 		known := append([]string{"var", "local"}, referable...)
-		d.Detail = fmt.Sprintf("There is no %q here.%s Expressions can name %s; text stands in quotes.", root, didYouMean(root, known), strings.Join(known, ", "))
+		d.Detail = fmt.Sprintf("There is no %q here.%s Expressions can name %s; text stands in quotes.", root, DidYouMean(root, known), strings.Join(known, ", "))
 	}
 	return d
 }

@@ -17,9 +17,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// meaning lists the tokens of a source without what separates them. Text of
+// tokensOf lists the tokens of a source without what separates them. Text of
 // templates, heredocs among them, is kept as it is: white space counts there.
-func meaning(t interface{ Fatalf(string, ...any) }, src []byte) []string {
+func tokensOf(t interface{ Fatalf(string, ...any) }, src []byte) []string {
 	tokens, diags := hclsyntax.LexConfig(src, "x.hcl", hcl.InitialPos)
 	if diags.HasErrors() {
 		t.Fatalf("%v\n%s", diags, src)
@@ -46,7 +46,7 @@ func checkFormat(t interface{ Fatalf(string, ...any) }, src []byte) []byte {
 	if diags.HasErrors() {
 		t.Fatalf("not formatted: %v\n%s", diags, src)
 	}
-	if d := cmp.Diff(meaning(t, src), meaning(t, once)); d != "" {
+	if d := cmp.Diff(tokensOf(t, src), tokensOf(t, once)); d != "" {
 		t.Fatalf("other tokens:\n%s\nof\n%s\nwhich became\n%s", d, src, once)
 	}
 	twice, _, diags := Format("x.hcl", once)
@@ -203,7 +203,7 @@ func TestFormattingKeepsTheTokensOfRespacedFiles(t *testing.T) {
 		if _, diags := hclsyntax.ParseConfig(mutant, "x.hcl", hcl.InitialPos); diags.HasErrors() {
 			t.Fatalf("the test itself broke the file: %v\n%s", diags, mutant)
 		}
-		if d := cmp.Diff(meaning(t, src), meaning(t, mutant)); d != "" {
+		if d := cmp.Diff(tokensOf(t, src), tokensOf(t, mutant)); d != "" {
 			t.Fatalf("the test itself changed the meaning:\n%s", d)
 		}
 		checkFormat(t, mutant)

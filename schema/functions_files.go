@@ -227,7 +227,7 @@ func (s *scope) explainTemplate(diags hcl.Diagnostics, expr hcl.Expression, ctx 
 			continue
 		}
 		names := keysOf(cty.ObjectVal(ctx.Variables))
-		detail := fmt.Sprintf("The template is not given %q.%s", root, didYouMean(root, names))
+		detail := fmt.Sprintf("The template is not given %q.%s", root, DidYouMean(root, names))
 		if root == "self" {
 			detail = whereKnown["self"]
 		} else if len(names) > 0 {

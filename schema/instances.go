@@ -41,7 +41,7 @@ func (s *scope) instances(set *blockSet, address string) ([]instance, cty.Value,
 func misspeltMeta(set *blockSet) bool {
 	n := nounOf(top[kindIndex(set.kind)].typ)
 	for name := range set.block.Body.Attributes {
-		if n.fieldNamed(name) == nil && name != "name" && didYouMean(name, metaNames) != "" {
+		if n.fieldNamed(name) == nil && name != "name" && DidYouMean(name, metaNames) != "" {
 			return true
 		}
 	}

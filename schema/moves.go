@@ -27,7 +27,7 @@ func (d *decoder) address(expr hcl.Expression, into reflect.Value) {
 		}
 	}
 	if kind := tr.RootName(); !contains(movable, kind) {
-		d.fail("Not an address", fmt.Sprintf("Only %s blocks can be moved or removed, and this names a %s.%s", "vm, pool and network", kind, didYouMean(kind, movable)), expr.Range())
+		d.fail("Not an address", fmt.Sprintf("Only %s blocks can be moved or removed, and this names a %s.%s", "vm, pool and network", kind, DidYouMean(kind, movable)), expr.Range())
 		return
 	}
 	into.SetString(traversalText(tr))
@@ -155,7 +155,7 @@ func (c *checker) move(m *Moved, froms map[string]hcl.Range) {
 		at = next
 	}
 	if _, on := froms[m.To]; !on && c.standing(m.To) == "" {
-		c.fail("Moved to nothing", fmt.Sprintf("There is no %s.%s The new address must be that of a block in the files.", m.To, didYouMean(m.To, c.addresses(kindOf(m.To)))), m.At("to"))
+		c.fail("Moved to nothing", fmt.Sprintf("There is no %s.%s The new address must be that of a block in the files.", m.To, DidYouMean(m.To, c.addresses(kindOf(m.To)))), m.At("to"))
 	}
 }
 

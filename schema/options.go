@@ -320,7 +320,7 @@ func (d *decoder) checkFence(f *Fence, label hcl.Range) {
 			d.fail("Option that 3rc sets", fmt.Sprintf("%s is set by 3rc itself: it decides what is proof that a host is off. Remove this line.", o.Name), o.Range)
 		}
 		for _, own := range []string{"level", "then"} {
-			if didYouMean(o.Name, []string{own}) != "" && len(o.Name) >= len(own) {
+			if DidYouMean(o.Name, []string{own}) != "" && len(o.Name) >= len(own) {
 				d.fail("Unknown attribute", fmt.Sprintf("No fence agent has an option %q. Did you mean %q?", o.Name, own), o.Range)
 			}
 		}
@@ -349,7 +349,7 @@ func checkProbe(p *Probe, ofGuest bool) hcl.Diagnostics {
 			name := strings.Trim(m, "{}")
 			switch {
 			case !contains(slots, name):
-				fail("Unknown placeholder", fmt.Sprintf("%s: there is no %s.%s A probe's strings may hold {address} and {name}, the guest's own.", o.Name, m, didYouMean(name, slots)), o.Range)
+				fail("Unknown placeholder", fmt.Sprintf("%s: there is no %s.%s A probe's strings may hold {address} and {name}, the guest's own.", o.Name, m, DidYouMean(name, slots)), o.Range)
 			case !ofGuest:
 				fail("Placeholder in a host's probe", fmt.Sprintf("%s: %s is a guest's own, and this is a probe of a host. Write the address out, or leave host away: the default is the host itself.", o.Name, m), o.Range)
 			}

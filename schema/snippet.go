@@ -31,10 +31,18 @@ func (f *Files) Excerpt(r hcl.Range) (e Excerpt, ok bool) {
 		end, to = end-1, end-1 // the range ends with its line
 	}
 	return Excerpt{
-		Context:   hcled.ContextString(&hcl.File{Nav: f.source(r.Filename).nav}, r.Start.Byte),
+		Context:   f.source(r.Filename).context(r.Start.Byte),
 		Code:      string(src[from:to]),
 		StartLine: r.Start.Line,
 		Start:     r.Start.Byte - from,
 		End:       end - from,
 	}, true
+}
+
+// context names the block that a byte of the source stands in.
+func (s *source) context(at int) string {
+	if s.body == nil {
+		return ""
+	}
+	return hcled.ContextString(&hcl.File{Body: s.body, Bytes: s.bytes, Nav: s.nav}, at)
 }

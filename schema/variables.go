@@ -154,14 +154,14 @@ func (v *variable) unknown() hcl.Diagnostics {
 				Subject: a.NameRange.Ptr(),
 			})
 			v.failed = true
-			v.sensitive = v.sensitive || didYouMean(a.Name, []string{"sensitive"}) != ""
+			v.sensitive = v.sensitive || DidYouMean(a.Name, []string{"sensitive"}) != ""
 		}
 	}
 	for _, b := range v.block.Body.Blocks {
 		if b.Type != "validation" || len(b.Labels) > 0 {
 			diags = append(diags, &hcl.Diagnostic{
 				Severity: hcl.DiagError, Summary: "Unknown block",
-				Detail:  fmt.Sprintf("There is no block %q here.%s A variable may hold validation { … } blocks.", b.Type, didYouMean(b.Type, []string{"validation"})),
+				Detail:  fmt.Sprintf("There is no block %q here.%s A variable may hold validation { … } blocks.", b.Type, DidYouMean(b.Type, []string{"validation"})),
 				Subject: b.DefRange().Ptr(),
 			})
 		}
@@ -232,7 +232,7 @@ func (v *variable) unknownKeys(val cty.Value, t cty.Type, expr hcl.Expression) *
 			k, el := it.Element()
 			key := k.AsString()
 			if !t.HasAttribute(key) {
-				detail := fmt.Sprintf("The type of variable %q has no key %q.%s The keys are: %s.", v.name, key, didYouMean(key, names), strings.Join(names, ", "))
+				detail := fmt.Sprintf("The type of variable %q has no key %q.%s The keys are: %s.", v.name, key, DidYouMean(key, names), strings.Join(names, ", "))
 				if v.sensitive {
 					detail = fmt.Sprintf("A key of the value for variable %q is not in its type. The keys are: %s.", v.name, strings.Join(names, ", "))
 				}
@@ -322,7 +322,7 @@ func (s *scope) variableNames() []string {
 func undeclared(name string, names []string, rng *hcl.Range) *hcl.Diagnostic {
 	return &hcl.Diagnostic{
 		Severity: hcl.DiagError, Summary: "Undeclared variable",
-		Detail:  fmt.Sprintf("There is no variable %q.%s Declare it: variable %q { type = string }.", name, didYouMean(name, names), name),
+		Detail:  fmt.Sprintf("There is no variable %q.%s Declare it: variable %q { type = string }.", name, DidYouMean(name, names), name),
 		Subject: rng,
 	}
 }

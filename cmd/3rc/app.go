@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -122,11 +123,19 @@ func (a *app) load() (*schema.Config, error) {
 		return nil, err
 	}
 	cfg, files, diags := schema.Load(os.DirFS(a.chdir), schema.Options{Env: os.Environ(), Given: given, Version: version})
-	if err := a.tell(files, diags); err != nil {
-		return nil, err
-	}
 	if cfg == nil {
+		if err := a.tell(files, diags); err != nil {
+			return nil, err
+		}
 		return nil, status{code: exitError}
+	}
+	// Warnings are for whoever writes the files; here they would hide the plan.
+	if n := len(diags); n > 0 {
+		what := "a warning"
+		if n > 1 {
+			what = fmt.Sprintf("%d warnings", n)
+		}
+		fmt.Fprintf(a.errOut, "The configuration has %s; 3rc validate shows more.\n", what)
 	}
 	return cfg, nil
 }
@@ -189,7 +198,11 @@ func (a *app) look(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet
 func makePlan(cfg *schema.Config, seen inventory.Snapshot, targets []string) (*plan.Plan, error) {
 	in := &plan.Input{Config: cfg, Seen: seen}
 	all := kinds.All()
-	p := plan.Build(in, plan.Diff(in, all), targets)
+	changes := plan.Diff(in, all)
+	if err := checkTargets(cfg, changes, targets); err != nil {
+		return nil, err
+	}
+	p := plan.Build(in, changes, targets)
 	if found := plan.Check(p, in); len(found) > 0 {
 		return nil, fmt.Errorf("3rc made a plan that breaks its own rules, and does nothing. Please report this:\n  %s", strings.Join(found, "\n  "))
 	}
@@ -199,4 +212,19 @@ func makePlan(cfg *schema.Config, seen inventory.Snapshot, targets []string) (*p
 		}
 	}
 	return p, nil
+}
+
+// checkTargets refuses an address that names nothing: a slip of the finger would
+// otherwise pass for "no changes".
+func checkTargets(cfg *schema.Config, changes []plan.Change, targets []string) error {
+	known := cfg.Addresses()
+	for _, c := range changes {
+		known = append(known, c.Address)
+	}
+	for _, t := range targets {
+		if !slices.ContainsFunc(known, func(a string) bool { return plan.Within(a, t) }) {
+			return fmt.Errorf("there is no %q in the files, nor on the hosts.%s Addresses are written as in vm.web, vm.web[0] or 'vm.db[\"a\"]'", t, schema.DidYouMean(t, known))
+		}
+	}
+	return nil
 }

@@ -42,17 +42,7 @@ func (a *app) completeAddresses(*cobra.Command, []string, string) ([]string, cob
 	if cfg == nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var out []string
-	add := func(id schema.Ident) { out = append(out, id.Address) }
-	for _, x := range cfg.VMs {
-		add(x.Ident)
-	}
-	for _, x := range cfg.Pools {
-		add(x.Ident)
-	}
-	for _, x := range cfg.Networks {
-		add(x.Ident)
-	}
+	out := cfg.Addresses()
 	sort.Strings(out)
 	return out, cobra.ShellCompDirectiveNoFileComp
 }

@@ -391,6 +391,15 @@ func (b *builder) liveNICs(run *lx.Domain, ops *[]plan.Op, now, later *[]plan.Fi
 	}
 }
 
+func (b *builder) grows() bool {
+	for i := range b.disks {
+		if b.disks[i].grow > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // growOps are the operations that enlarge volumes: through QEMU while the guest
 // runs, else in the pool.
 func (b *builder) growOps(run *lx.Domain) (ops []plan.Op, fields []plan.Field) {

@@ -270,6 +270,9 @@ func (b *builder) ignored(attr string) bool {
 
 // define is the operation that writes a definition with a mark.
 func (b *builder) define(d *lx.Domain, m Mark) plan.Op {
+	if m.Address == b.mark.Address {
+		m.Digest = b.digest()
+	}
 	m.Generation = 1
 	if b.old != nil {
 		m.Generation = b.old.Generation + 1

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 
 	lx "libvirt.org/go/libvirtxml"
 
@@ -50,7 +49,6 @@ func (f *fleet) builder(vm *schema.VM, host, uuid string, old *Mark) *builder {
 		b.seed()
 	}
 	b.setAside()
-	b.mark.Digest = b.digest()
 	return b
 }
 
@@ -418,7 +416,7 @@ func (b *builder) undone() Mark {
 func (b *builder) volumeKeys() []string { return append([]string(nil), b.made...) }
 
 // digest sums up the specification: the definition that it makes from nothing,
-// without places and marks.
+// without places and marks, and the sizes of its disks.
 func (b *builder) digest() string {
 	if b.hold != nil {
 		return ""
@@ -426,6 +424,10 @@ func (b *builder) digest() string {
 	x := b.skeleton()
 	b.apply(x)
 	x.Metadata, x.UUID = nil, ""
-	sum := sha256.Sum256([]byte(strings.TrimSpace(marshal(x))))
-	return hex.EncodeToString(sum[:])[:16]
+	h := sha256.New()
+	h.Write([]byte(marshal(x)))
+	for _, d := range b.vm.Disks {
+		fmt.Fprintf(h, "\x00%s=%d", d.Label, d.Size)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
 }

@@ -19,9 +19,6 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 		return *b.hold
 	}
 	c := change(vm, plan.Update, plan.Drift, s.host, "")
-	if s.mark.Digest != b.mark.Digest {
-		c.Reason = plan.Changed
-	}
 	var want lx.Domain
 	if err := want.Unmarshal(s.fact.XML); err != nil {
 		panic("kinds: a definition that was read before: " + err.Error())
@@ -43,6 +40,9 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 	}
 	b.definitionOps(&c, s, &want, fields)
 	b.runningOps(&c, s, fields)
+	if len(c.Fields) > 0 && c.Reason == plan.Drift && s.mark.Digest != b.digest() {
+		c.Reason = plan.Changed
+	}
 	b.powerOps(&c, s)
 	return c
 }
@@ -51,14 +51,10 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 // newly needs are made.
 func (b *builder) definitionOps(c *plan.Change, s sighting, want *lx.Domain, fields []plan.Field) {
 	ready := []string{keyGuest(b.vm.Address, stageReady), keyGuest(b.vm.Address, stageSettled)}
-	changed := len(fields) > 0 || !sameVolumes(s.mark, b.mark)
+	changed := len(fields) > 0 || !sameVolumes(s.mark, b.mark) || b.grows() && s.mark.Digest != b.digest()
 	if !changed && len(b.storage) == 0 {
-		if s.mark.Digest == b.mark.Digest {
-			return
-		}
-		// What the digest covers changed, and nothing of it shows: for instance a
-		// default that is now written out. The mark alone is renewed, in silence,
-		// with the next change that is made.
+		// The digest may still be another one, for instance since a default is now
+		// written out. The mark is renewed with the next change that shows.
 		return
 	}
 	digest := plan.DefinitionDigest(s.fact.XML)

@@ -190,15 +190,8 @@ func unsupported(err error) bool { return kindOf(err) == ErrUnsupported }
 // vanished tells that an object disappeared between listing it and asking it.
 func vanished(err error) bool { return kindOf(err) == ErrNotFound }
 
-// wrap makes the one error that leaves the package. It is for questions: nothing
+// worded makes the one error that leaves the package. It is for questions: nothing
 // was changed, so a host that fell silent is merely unreachable.
-func wrap(host, tried string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return worded(host, tried, err)
-}
-
 func worded(host, tried string, err error) *Error {
 	kind := kindOf(err)
 	if kind == errSilent || kind == errLost {
