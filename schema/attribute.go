@@ -59,7 +59,7 @@ func (d *decoder) attribute(f *field, expr hclsyntax.Expression, into reflect.Va
 	}
 	switch f.kind {
 	case kindTemplate:
-		return d.template(expr, into)
+		return d.template(f, expr, into)
 	case kindAddress:
 		d.address(expr, into)
 		return false
@@ -239,7 +239,7 @@ func (d *decoder) number(f *field, v cty.Value, expr hcl.Expression, into reflec
 	}
 	x, _ := v.AsBigFloat().Float64()
 	if f.hasMin && x < f.min {
-		d.fail("Impossible number", fmt.Sprintf("%s must be at least %v, and this is %s.", f.name, f.min, numberText(v)), expr.Range())
+		d.fail("Impossible number", fmt.Sprintf("%s must be at least %v, and this is %s.", f.name, f.min, writtenNumber(v)), expr.Range())
 		return
 	}
 	if x > maxNumber || x < -maxNumber {
@@ -251,13 +251,13 @@ func (d *decoder) number(f *field, v cty.Value, expr hcl.Expression, into reflec
 		return
 	}
 	if !v.AsBigFloat().IsInt() {
-		d.fail("Impossible number", fmt.Sprintf("%s must be a whole number, and this is %s.", f.name, numberText(v)), expr.Range())
+		d.fail("Impossible number", fmt.Sprintf("%s must be a whole number, and this is %s.", f.name, writtenNumber(v)), expr.Range())
 		return
 	}
 	into.SetInt(int64(x))
 }
 
-func numberText(v cty.Value) string {
+func writtenNumber(v cty.Value) string {
 	bf := v.AsBigFloat()
 	if bf.IsInt() && bf.MantExp(nil) < 64 {
 		return bf.Text('f', 0)

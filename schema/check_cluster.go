@@ -84,17 +84,15 @@ func (c *checker) state(s *State) {
 }
 
 func (c *checker) watch(w *Watch) {
-	if w.Listen != "" {
-		host, port, err := net.SplitHostPort(w.Listen)
-		if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
-			c.fail("Wrong value", "listen must be an address and a port, as in \"127.0.0.1:9433\".", w.At("listen"))
-			return
-		}
-		ip := net.ParseIP(host)
-		local := host == "localhost" || ip != nil && ip.IsLoopback()
-		if !local && w.TokenFile.Empty() && w.ClientCA == "" {
-			c.warn("Orders from anybody", "The watch listens to other machines, and anybody who reaches it can order it to fence and migrate. Set token_file, or cert_file, key_file and client_ca, or listen on 127.0.0.1.", w.At("listen"))
-		}
+	host, port, err := net.SplitHostPort(w.Listen)
+	ip := net.ParseIP(host)
+	local := host == "localhost" || ip != nil && ip.IsLoopback()
+	switch n, perr := strconv.Atoi(port); {
+	case w.Listen == "":
+	case err != nil || perr != nil || n < 0 || n > 65535:
+		c.fail("Wrong value", "listen must be an address and a port, as in \"127.0.0.1:9433\".", w.At("listen"))
+	case !local && w.TokenFile.Empty() && w.ClientCA == "":
+		c.warn("Orders from anybody", "The watch listens to other machines, and anybody who reaches it can order it to fence and migrate. Set token_file, or cert_file, key_file and client_ca, or listen on 127.0.0.1.", w.At("listen"))
 	}
 	switch {
 	case w.CertFile != "" && w.KeyFile.Empty():
@@ -179,14 +177,31 @@ func (c *checker) times(set *Hysteresis, h Hysteresis, role string) {
 			return
 		}
 	}
-	if h.FastInterval > h.Interval {
-		c.fail("Impossible value", fmt.Sprintf("fast_interval is %s, longer than interval, %s%s: probes would become rarer once something looks wrong.", h.FastInterval, h.Interval, ofRole(set, role, "interval", "fast_interval")), at(set, "fast_interval", "interval"))
+	c.pace(set, h, role)
+	// What hears nothing concludes that from `fall` probes that were sent, and
+	// does not wait for answers that are still under way.
+	all := Duration(int64(h.Interval) * int64(h.Fall))
+	fast := Duration(int64(h.FastInterval) * int64(h.Fall))
+	switch {
+	case h.Timeout > all:
+		c.fail("Timeout longer than what waits for it", fmt.Sprintf("A probe may take %s, and %d of them are sent within %s even while all is well%s: the judgement falls before an answer in time has come. Lower timeout, or raise fall or interval.",
+			h.Timeout, h.Fall, all, ofRole(set, role, "timeout", "fall", "interval")), at(set, "timeout", "fall", "interval"))
+	case h.Timeout > fast:
+		c.warn("Timeout longer than what waits for it", fmt.Sprintf("A probe may take %s, and once something looks wrong %d of them are sent within %s%s: slow answers may come after the judgement. Lower timeout, or raise fall or fast_interval.",
+			h.Timeout, h.Fall, fast, ofRole(set, role, "timeout", "fall", "fast_interval")), at(set, "timeout", "fall", "fast_interval"))
 	}
-	// The last `fall` probes judge, and they are sent within fall x fast_interval.
-	// An answer that may come later than that comes after the judgement.
-	if window := Duration(int64(h.FastInterval) * int64(h.Fall)); h.Timeout > window {
-		c.fail("Timeout longer than what waits for it", fmt.Sprintf("A probe may take %s, and %d failures at a fast_interval of %s are judged after %s%s: an answer in time would come too late. Lower timeout, or raise fall or fast_interval.",
-			h.Timeout, h.Fall, h.FastInterval, window, ofRole(set, role, "timeout", "fall", "fast_interval")), at(set, "timeout", "fall", "fast_interval"))
+}
+
+// pace looks at whether probes become rarer where they should become more.
+func (c *checker) pace(set *Hysteresis, h Hysteresis, role string) {
+	if h.FastInterval <= h.Interval {
+		return
+	}
+	text := fmt.Sprintf("fast_interval is %s, longer than interval, %s%s: probes would become rarer once something looks wrong.", h.FastInterval, h.Interval, ofRole(set, role, "interval", "fast_interval"))
+	if set.Has("fast_interval") {
+		c.fail("Impossible value", text, set.At("fast_interval"))
+	} else {
+		c.warn("Probes that become rarer", text+" Set fast_interval as well.", at(set, "interval"))
 	}
 }
 

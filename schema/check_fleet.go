@@ -151,6 +151,9 @@ hosts:
 		}
 		out = append(out, h)
 	}
+	if len(out) == 0 && c.unmet(require) {
+		return nil // told by its label
+	}
 	if len(out) == 0 {
 		rng := v.Range
 		if v.Place != nil {

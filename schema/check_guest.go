@@ -1,7 +1,10 @@
 package schema
 
 import (
+	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"regexp"
 	"strings"
@@ -30,11 +33,14 @@ func (c *checker) vm(v *VM) {
 	if v.Memory < minMemory {
 		c.fail("Impossible value", fmt.Sprintf("memory is %s; no guest starts with less than %s.", v.Memory, Size(minMemory)), v.At("memory"))
 	}
-	if v.CPU == "host-passthrough" && v.Accel == "tcg" || v.Has("cpu") && v.CPU == "host-model" && v.Accel == "tcg" {
+	if v.CPU == "host-passthrough" && v.Accel == "tcg" {
 		c.fail("Impossible value", fmt.Sprintf("cpu = %q needs hardware virtualisation, and accel = \"tcg\" emulates. Name a model, as in \"qemu64\", or leave cpu away.", v.CPU), v.At("cpu"))
 	}
 	if b := v.Boot; b != nil {
 		c.boot(b)
+	}
+	if v.Has("xml_patch") && !isDomain(v.XMLPatch) {
+		c.fail("Wrong value", "xml_patch must be XML with one element <domain> around everything, as in <domain><devices>…</devices></domain>.", v.At("xml_patch"))
 	}
 	c.vmDisks(v)
 	c.nics(v)
@@ -45,6 +51,31 @@ func (c *checker) vm(v *VM) {
 	c.waits(v)
 	if v.Place != nil {
 		c.place(v, v.Place)
+	}
+}
+
+// isDomain tells whether a text is well-formed XML in one domain element.
+func isDomain(text string) bool {
+	var root struct {
+		XMLName xml.Name
+	}
+	dec := xml.NewDecoder(strings.NewReader(text))
+	if err := dec.Decode(&root); err != nil || root.XMLName.Local != "domain" {
+		return false
+	}
+	for { // nothing but space and comments may follow
+		tok, err := dec.Token()
+		if err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		switch t := tok.(type) {
+		case xml.StartElement:
+			return false
+		case xml.CharData:
+			if strings.TrimSpace(string(t)) != "" {
+				return false
+			}
+		}
 	}
 }
 
@@ -126,17 +157,35 @@ func hasLabels(h *Host, want map[string]string) bool {
 }
 
 // required looks for the labels that a guest asks for among those of the hosts.
+// One that is nearly that of a host is a slip of the pen; another one may be
+// that of a host which is still to come, and the guest is held until then.
 func (c *checker) required(p *PlaceIn) {
 	for _, key := range sortedKeys(p.Require) {
 		keys, values := c.labels(key)
-		want := p.Require[key]
+		want, rng := p.Require[key], p.AtKey("require", key)
+		const held = " The guest is held until a host has it."
 		switch {
+		case len(values) == 0 && DidYouMean(key, keys) != "":
+			c.fail("Unknown key", fmt.Sprintf("require: no host has a label %q.%s", key, DidYouMean(key, keys)), rng)
 		case len(values) == 0:
-			c.fail("Unknown key", fmt.Sprintf("require: no host has a label %q.%s", key, DidYouMean(key, keys)), p.AtKey("require", key))
-		case !contains(values, want):
-			c.fail("Unknown value", fmt.Sprintf("require: no host has the label %s = %q.%s There is: %s.", key, want, DidYouMean(want, values), strings.Join(values, ", ")), p.AtKey("require", key))
+			c.warn("Label of no host", fmt.Sprintf("require: no host has a label %q.%s", key, held), rng)
+		case contains(values, want):
+		case DidYouMean(want, values) != "":
+			c.fail("Unknown value", fmt.Sprintf("require: no host has the label %s = %q.%s There is: %s.", key, want, DidYouMean(want, values), strings.Join(values, ", ")), rng)
+		default:
+			c.warn("Label of no host", fmt.Sprintf("require: no host has the label %s = %q. There is: %s.%s", key, want, strings.Join(values, ", "), held), rng)
 		}
 	}
+}
+
+// unmet tells whether a label that is required is that of no host at all.
+func (c *checker) unmet(require map[string]string) bool {
+	for key, want := range require {
+		if _, values := c.labels(key); !contains(values, want) {
+			return true
+		}
+	}
+	return false
 }
 
 // labels lists the keys of all hosts' labels, and the values of one of them.
@@ -176,7 +225,12 @@ func (c *checker) group(g *Group) {
 	if g.Spread == "" || g.Spread == "host" || c.hostsUnknown() {
 		return
 	}
-	if keys, values := c.labels(g.Spread); len(values) == 0 {
-		c.fail("Unknown label", fmt.Sprintf("spread: no host has a label %q.%s", g.Spread, DidYouMean(g.Spread, append(keys, "host"))), g.At("spread"))
+	keys, values := c.labels(g.Spread)
+	switch meant := DidYouMean(g.Spread, append(keys, "host")); {
+	case len(values) > 0:
+	case meant != "":
+		c.fail("Unknown label", fmt.Sprintf("spread: no host has a label %q.%s", g.Spread, meant), g.At("spread"))
+	default:
+		c.warn("Label of no host", fmt.Sprintf("spread: no host has a label %q, so that nothing keeps the members apart.", g.Spread), g.At("spread"))
 	}
 }

@@ -159,8 +159,8 @@ func (c *checker) macs() {
 				c.fail("Duplicate MAC address", fmt.Sprintf("%s and %s both have %s. Leave mac away, and each gets its own.", other, v.Address, n.MAC), n.At("mac"))
 			}
 			hardware[n.MAC] = v.Address
-			if n.Address == "" {
-				continue
+			if n.Address == "" || v.State != "running" {
+				continue // one that is off may take over the address of another
 			}
 			ip := net.ParseIP(n.Address).String()
 			if n.Network != nil {

@@ -151,12 +151,10 @@ func isHex(s string, n int) bool {
 
 func (c *checker) kickstart(k *Kickstart) {
 	switch {
-	case k.Content == nil:
-		c.fail("Missing attribute", "A kickstart needs content, the installer's file: without it the installer asks questions that nobody answers.", k.Range)
+	case k.Content == nil && k.Cmdline == nil:
+		c.fail("Missing attribute", "A kickstart needs content, the installer's file, or a cmdline that says where one is: without it the installer asks questions that nobody answers.", k.Range)
 	case k.Format != "cloud-init" && k.Kernel == "":
-		c.fail("Missing attribute", fmt.Sprintf("A kickstart of format %q needs kernel and initrd, the installer's own.", k.Format), k.Range)
-	case k.Kernel != "" && k.Initrd == "":
-		c.fail("Missing attribute", "kernel needs initrd beside it: no installer starts without.", k.At("kernel"))
+		c.fail("Missing attribute", fmt.Sprintf("A kickstart of format %q needs kernel, and most often initrd, the installer's own.", k.Format), k.Range)
 	case k.Kernel == "" && k.Initrd != "":
 		c.fail("Missing attribute", "initrd needs kernel beside it.", k.At("initrd"))
 	case k.Cmdline != nil && k.Kernel == "":

@@ -183,9 +183,10 @@ type nested struct {
 	dynamic bool
 }
 
-// secretBlocks are those whose values may be secrets: string literals in them
-// are masked in snippets, and no diagnostic quotes one.
-var secretBlocks = map[string]bool{"fence": true, "notify": true, "watch": true, "state": true}
+// secretBlocks are those in which any value may be a secret: string literals in
+// them are masked in snippets, and no diagnostic quotes one. The address of a
+// web hook is as good as a password.
+var secretBlocks = map[string]bool{"fence": true, "notify": true}
 
 func (d *decoder) blocks(n *noun, body *hclsyntax.Body, into reflect.Value, src *Block) {
 	before := d.troubles()

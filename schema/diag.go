@@ -176,11 +176,14 @@ func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 func (f *Files) Write(w io.Writer, diags hcl.Diagnostics, width uint, color bool) error {
 	files := map[string]*hcl.File{}
 	for _, d := range diags {
-		if d.Subject == nil || f.byName[d.Subject.Filename] == nil {
+		if d.Subject == nil {
 			continue
 		}
 		name := d.Subject.Filename
-		s := f.byName[name]
+		s := f.source(name)
+		if s == nil {
+			continue
+		}
 		files[name] = &hcl.File{Body: hcl.EmptyBody(), Bytes: f.masked(name), Nav: s.nav}
 	}
 	return hcl.NewDiagnosticTextWriter(w, files, width, color).WriteDiagnostics(diags)

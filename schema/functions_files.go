@@ -38,6 +38,12 @@ type readResult struct {
 }
 
 func (s *scope) readFile(p string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readLocked(p)
+}
+
+func (s *scope) readLocked(p string) ([]byte, error) {
 	clean, err := localPath(p)
 	if err != nil {
 		return nil, err
@@ -136,11 +142,13 @@ type parsedTemplate struct {
 }
 
 func (s *scope) template(p string) (hclsyntax.Expression, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if t, ok := s.templates[p]; ok {
 		return t.expr, t.err
 	}
 	t := parsedTemplate{}
-	b, err := s.readFile(p)
+	b, err := s.readLocked(p)
 	if err != nil {
 		t.err = function.NewArgError(0, err)
 	} else {

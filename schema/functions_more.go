@@ -209,8 +209,9 @@ var uuidFunc = function.New(&function.Spec{
 // the memory.
 func bounded(f function.Function, bound func(args []cty.Value) error) function.Function {
 	return function.New(&function.Spec{
-		Params:   f.Params(),
-		VarParam: f.VarParam(),
+		Description: f.Description(),
+		Params:      f.Params(),
+		VarParam:    f.VarParam(),
 		Type: func(args []cty.Value) (cty.Type, error) {
 			if err := bound(args); err != nil {
 				return cty.NilType, err

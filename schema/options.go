@@ -235,7 +235,7 @@ func (d *decoder) option(a *hclsyntax.Attribute, rule *optionRule, rules optionR
 }
 
 func hasPassword(s string) bool {
-	u, err := url.Parse(placeholder.ReplaceAllString(s, "x"))
+	u, err := url.Parse(slot.ReplaceAllString(s, "x"))
 	if err != nil {
 		return true // what cannot be read might hold anything
 	}
@@ -288,7 +288,7 @@ func optionText(v cty.Value, kind optionKind) (text, why string) {
 
 func isURL(s string) bool {
 	// A placeholder stands where the guest's address will.
-	u, err := url.Parse(placeholder.ReplaceAllString(s, "x"))
+	u, err := url.Parse(slot.ReplaceAllString(s, "x"))
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
@@ -327,10 +327,10 @@ func (d *decoder) checkFence(f *Fence, label hcl.Range) {
 	}
 }
 
-var placeholder = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_]*\}`)
+var slot = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
-// placeholders are what {…} in the strings of a guest's probe may be.
-var placeholders = []string{"address", "name"}
+// slots are the placeholders, {…}, that may stand in the strings of a guest's probe.
+var slots = []string{"address", "name"}
 
 // checkProbe looks at what the rules of a single option cannot say.
 func checkProbe(p *Probe, ofGuest bool) hcl.Diagnostics {
@@ -345,11 +345,11 @@ func checkProbe(p *Probe, ofGuest bool) hcl.Diagnostics {
 		if o.Value.Secret || o.Name != "url" && o.Name != "host" {
 			continue // elsewhere a brace is most likely the user's own, as in JSON
 		}
-		for _, m := range placeholder.FindAllString(o.Value.Reveal(), -1) {
+		for _, m := range slot.FindAllString(o.Value.Reveal(), -1) {
 			name := strings.Trim(m, "{}")
 			switch {
-			case !contains(placeholders, name):
-				fail("Unknown placeholder", fmt.Sprintf("%s: there is no %s.%s A probe's strings may hold {address} and {name}, the guest's own.", o.Name, m, DidYouMean(name, placeholders)), o.Range)
+			case !contains(slots, name):
+				fail("Unknown placeholder", fmt.Sprintf("%s: there is no %s.%s A probe's strings may hold {address} and {name}, the guest's own.", o.Name, m, DidYouMean(name, slots)), o.Range)
 			case !ofGuest:
 				fail("Placeholder in a host's probe", fmt.Sprintf("%s: %s is a guest's own, and this is a probe of a host. Write the address out, or leave host away: the default is the host itself.", o.Name, m), o.Range)
 			}

@@ -17,8 +17,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// meaning is a configuration without the places at which it stands.
-func meaning(v any) string {
+// essence is a configuration without the places at which it stands.
+func essence(v any) string {
 	var b strings.Builder
 	write(&b, reflect.ValueOf(v), 0)
 	return b.String()
@@ -106,7 +106,7 @@ func mustLoad(t testing.TB, fsys fstest.MapFS) *Config {
 // TestDecodingTwiceGivesTheSame holds decoding to be deterministic.
 func TestDecodingTwiceGivesTheSame(t *testing.T) {
 	for name, fsys := range sound(t) {
-		a, b := meaning(mustLoad(t, fsys)), meaning(mustLoad(t, fsys))
+		a, b := essence(mustLoad(t, fsys)), essence(mustLoad(t, fsys))
 		if a != b {
 			t.Errorf("%s: %s", name, cmp.Diff(a, b))
 		}
@@ -117,7 +117,7 @@ func TestDecodingTwiceGivesTheSame(t *testing.T) {
 // shuffles them, and deals them out to files with other names.
 func TestOrderOfFilesAndBlocksNeverMatters(t *testing.T) {
 	for name, fsys := range sound(t) {
-		want := meaning(mustLoad(t, fsys))
+		want := essence(mustLoad(t, fsys))
 		wantDiags := placeless(fsys)
 		blocks := topBlocks(t, fsys["main.hcl"].Data)
 		rapid.Check(t, func(r *rapid.T) {
@@ -141,7 +141,7 @@ func TestOrderOfFilesAndBlocksNeverMatters(t *testing.T) {
 			if cfg == nil {
 				r.Fatalf("%s: does not load: %v", name, diags)
 			}
-			if got := meaning(cfg); got != want {
+			if got := essence(cfg); got != want {
 				r.Fatalf("%s: %s", name, cmp.Diff(want, got))
 			}
 			if got := placeless(other); got != wantDiags {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -21,6 +22,7 @@ type scope struct {
 	files     *Files
 	funcs     map[string]function.Function
 	inner     map[string]function.Function // those that a template may call
+	mu        sync.Mutex                   // of templates and contents: guests are rendered at once
 	templates map[string]parsedTemplate
 	contents  map[string]readResult
 	layouts   map[*hclsyntax.Body]*layout

@@ -22,14 +22,14 @@ func secretName(name string) bool {
 // masked is a file's text with the literals masked that may be secrets. It
 // works on tokens, so that it holds for a file with a syntax error as well.
 func (f *Files) masked(name string) []byte {
-	s := f.byName[name]
+	s := f.source(name)
 	if s == nil || s.plain || len(s.bytes) > maxFile {
 		if s == nil || !s.plain {
 			return nil
 		}
 		return s.bytes
 	}
-	if s.shown == nil {
+	s.once.Do(func() {
 		s.shown = append([]byte(nil), s.bytes...)
 		tokens, _ := hclsyntax.LexConfig(s.bytes, name, hcl.InitialPos)
 		m := masker{tokens: tokens, out: s.shown}
@@ -37,7 +37,7 @@ func (f *Files) masked(name string) []byte {
 		for _, at := range userInfo.FindAllSubmatchIndex(s.shown, -1) {
 			m.blank(at[2], at[3])
 		}
-	}
+	})
 	return s.shown
 }
 

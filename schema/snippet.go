@@ -31,7 +31,7 @@ func (f *Files) Excerpt(r hcl.Range) (e Excerpt, ok bool) {
 		end, to = end-1, end-1 // the range ends with its line
 	}
 	return Excerpt{
-		Context:   f.byName[r.Filename].context(r.Start.Byte),
+		Context:   f.source(r.Filename).context(r.Start.Byte),
 		Code:      string(src[from:to]),
 		StartLine: r.Start.Line,
 		Start:     r.Start.Byte - from,

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -25,12 +26,26 @@ type source struct {
 	nav   any             // lets the text writer say in which block a line stands
 	vars  bool            // only values: every literal is masked
 	plain bool            // a template: shown as it is
-	shown []byte          // with its secrets masked, once that was asked for
+	once  sync.Once
+	shown []byte // with its secrets masked, once that was asked for
 }
 
 // Files are the sources of a configuration.
 type Files struct {
+	mu     sync.Mutex // templates are added while others may be shown
 	byName map[string]*source
+}
+
+func (f *Files) source(name string) *source {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.byName[name]
+}
+
+func (f *Files) keep(name string, s *source) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.byName[name] = s
 }
 
 func newFiles() *Files { return &Files{byName: map[string]*source{}} }
@@ -95,7 +110,7 @@ const maxFile = 16 << 20
 // made of it would only raise more errors that are none.
 func (f *Files) parse(name string, src []byte, vars bool) (*hclsyntax.Body, hcl.Diagnostics) {
 	s := &source{bytes: src, vars: vars}
-	f.byName[name] = s
+	f.keep(name, s)
 	start := hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
 	if len(src) > maxFile {
 		return nil, hcl.Diagnostics{{
@@ -137,8 +152,8 @@ func firstSyntaxErrors(diags hcl.Diagnostics) hcl.Diagnostics {
 
 // template remembers the text of a template, so that its errors can be shown.
 func (f *Files) template(name string, src []byte) {
-	if f.byName[name] == nil {
-		f.byName[name] = &source{bytes: src, plain: true}
+	if f.source(name) == nil {
+		f.keep(name, &source{bytes: src, plain: true})
 	}
 }
 

@@ -74,7 +74,7 @@ func (t Template) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(t.String()
 
 // template keeps an expression for later and tells at once what is wrong with
 // it whatever the guest is.
-func (d *decoder) template(expr hclsyntax.Expression, into reflect.Value) (null bool) {
+func (d *decoder) template(f *field, expr hclsyntax.Expression, into reflect.Value) (null bool) {
 	t := &Template{expr: expr, ctx: d.ctx, s: d.s}
 	v, diags := t.evaluate(cty.UnknownVal(selfType))
 	d.diags = append(d.diags, diags...)
@@ -85,7 +85,7 @@ func (d *decoder) template(expr hclsyntax.Expression, into reflect.Value) (null 
 		}
 		_, literal := expr.(*hclsyntax.LiteralValueExpr)
 		if t := v.Type(); t != cty.String && t != cty.DynamicPseudoType && (t != cty.Number || literal) {
-			d.fail("Wrong type", "This must be a string, and is "+friendly(v)+".", expr.Range())
+			d.wrongType(f, "a string", v, expr)
 		}
 	}
 	into.Set(reflect.ValueOf(t))

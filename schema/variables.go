@@ -276,7 +276,7 @@ func (s *scope) setVariables(auto []string, opts Options) hcl.Diagnostics {
 		}
 	}
 	for _, name := range auto {
-		if src := s.files.byName[name]; src != nil && src.body != nil {
+		if src := s.files.source(name); src != nil && src.body != nil {
 			diags = append(diags, s.setFromFile(src.body)...)
 		}
 	}
@@ -327,16 +327,29 @@ func undeclared(name string, names []string, rng *hcl.Range) *hcl.Diagnostic {
 	}
 }
 
-// setFromText takes text as it is for a string, and for a variable without a
-// type; as an HCL expression for every other type.
+// isText tells whether a variable takes text as it is: it is declared as a
+// string, or nothing says otherwise.
+func (v *variable) isText() bool {
+	if v.typed {
+		return v.typ == cty.String
+	}
+	return v.def == cty.NilVal || v.def.IsNull() || v.def.Type() == cty.String
+}
+
+// setFromText takes text as it is for a string, and as an HCL expression for
+// everything else.
 func (s *scope) setFromText(v *variable, text, from string) hcl.Diagnostics {
 	val := cty.StringVal(text)
 	fail := func(summary, detail string) hcl.Diagnostics {
 		v.failed = true
 		return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: v.block.DefRange().Ptr()}}
 	}
-	if v.typed && v.typ != cty.String {
-		notOne := fmt.Sprintf("Variable %q is declared as %s, so that the text from %s is read as an HCL expression, as in [\"a\", \"b\"] or 5, and it is none.", v.name, typeexpr.TypeString(v.typ), from)
+	if !v.isText() {
+		what := "is not a string"
+		if v.typed {
+			what = "is declared as " + typeexpr.TypeString(v.typ)
+		}
+		notOne := fmt.Sprintf("Variable %q %s, so that the text from %s is read as an HCL expression, as in [\"a\", \"b\"] or 5, and it is none.", v.name, what, from)
 		if d := tooDeep(from, []byte(text)); d != nil {
 			return fail("Wrong value of a variable", notOne)
 		}
