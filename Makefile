@@ -32,12 +32,13 @@ check: setup-build ## format, vet, staticcheck, floors and pure tests: for every
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted (gofmt -w): $$out"; exit 1; fi
 	@CGO_ENABLED=0 go vet $(PURE)
 	@CGO_ENABLED=0 go tool staticcheck $(PURE)
-	@CGO_ENABLED=0 go test $(PURE)
+	@CGO_ENABLED=0 go test -short $(PURE)
 	@go test ./fixtures/floors
 
 test: setup ## all tests, the lab included
 	@$(MAKE) --no-print-directory check
 	@go vet -tags lab ./... && go tool staticcheck -tags lab ./...
+	@CGO_ENABLED=0 go test ./schema/...
 	@go test ./cmd/... ./providers/...
 	@$(MAKE) --no-print-directory lab-test
 

@@ -131,8 +131,12 @@ func everyAttempt(t *testing.T, fsys fstest.MapFS, opts Options, file string) {
 	turn := 0
 	eachAttribute(t, file, fsys[file].Data, func(path string, a *hclsyntax.Attribute) {
 		turn++
+		part := share
+		if testing.Short() {
+			part *= share
+		}
 		for i, text := range secretAttempts {
-			if i == 0 || (i+turn)%share == 0 {
+			if i == 0 && !testing.Short() || (i+turn)%part == 0 {
 				tryCanary(t, fsys, opts, file, path, a, text)
 			}
 		}
