@@ -61,7 +61,10 @@ fuzz: setup-build ## every fuzz target for FUZZTIME
 		done; done
 
 golden: setup-build ## write the golden files of the tests anew; read the difference before you commit it
-	@REWRITE=1 CGO_ENABLED=0 go test $(PURE) -args -rewrite || true
+	@CGO_ENABLED=0 go test ./schema ./plan/kinds ./plan/place -rewrite
+	@REWRITE=1 go test ./cmd/3rc
+	@go test ./providers/libvirt -update
+	@go run ./cmd/3rc schema -format=markdown > docs/reference.md
 	@git status --short
 
 bench: build setup ## a no-op plan of 100 guests over the raw floor of the same run
