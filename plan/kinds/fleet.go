@@ -142,10 +142,16 @@ func (f *fleet) removed(address string) *schema.Removed {
 
 // halves are the reasons of a pause that a migration leaves: what is paused so
 // is not a copy of the guest, but one end of an unfinished transfer.
-var halves = map[string]bool{"migration": true, "starting-up": true, "postcopy": true, "postcopy-failed": true}
+var halves = map[string]bool{"migration": true, "postcopy": true, "postcopy-failed": true}
 
 func (s sighting) half() bool {
-	return s.fact.State == inventory.StatePaused && halves[s.fact.Reason]
+	return s.fact.State == inventory.StatePaused && (halves[s.fact.Reason] || s.starting())
+}
+
+// starting tells of a process that is not yet a guest: an ordinary start before
+// its first instruction, or the receiving end of a migration. The two look alike.
+func (s sighting) starting() bool {
+	return s.fact.State == inventory.StatePaused && s.fact.Reason == "starting-up"
 }
 
 // running are the sightings that are whole copies with a process.

@@ -56,6 +56,8 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 			return hold(plan.Upset, s.host, "on %s: %v", s.host, s.err)
 		case s.fact.Job:
 			return hold(plan.Busy, s.host, "libvirt is at work on it on %s (a migration, a backup or the like); look again when that is done", s.host)
+		case s.starting():
+			return hold(plan.Busy, s.host, "it is being started, or received from another host, on %s at this moment; look again", s.host)
 		case s.half() && len(f.unseen) > 0:
 			return hold(plan.Unseen, s.host, "on %s it is one half of a migration that did not end, and the other half may be on %s, which did not answer", s.host, strings.Join(f.unseen, ", "))
 		}
