@@ -183,13 +183,19 @@ func target(changes []Change, targets []string) []Change {
 			}
 		}
 	}
+	unmet := map[int]int{}
 	for len(todo) > 0 {
-		c := changes[todo[0]]
+		i := todo[0]
+		c := changes[i]
 		todo = todo[1:]
 		for _, op := range c.Ops {
 			for _, k := range op.Requires {
 				for _, j := range providers[k] {
-					if !keep[j] {
+					switch {
+					case keep[j]:
+					case changes[j].Action == Destroy:
+						unmet[i] = j // what was not named is not destroyed along with something else
+					default:
 						keep[j] = true
 						todo = append(todo, j)
 					}
@@ -199,6 +205,10 @@ func target(changes []Change, targets []string) []Change {
 	}
 	var out []Change
 	for i, c := range changes {
+		if j, ok := unmet[i]; ok && keep[i] {
+			c.Action, c.Reason, c.Ops = Hold, InUse, nil
+			c.Note = fmt.Sprintf("%s needs it, and is not among the targets: name it too", changes[j].Address)
+		}
 		if keep[i] {
 			out = append(out, c)
 		}

@@ -23,6 +23,7 @@ const (
 	NetworkStop     Verb = "network-stop"
 	NetworkUndefine Verb = "network-undefine"
 
+	VolumeAbsent Verb = "volume-absent" // Pool: changes nothing; fails if a volume of that name is there
 	VolumeCreate Verb = "volume-create" // Pool, XML: an empty volume; its name must be free
 	VolumeClone  Verb = "volume-clone"  // Pool, XML, From: a full copy of volume From of the same pool, then grown to Bytes
 	VolumeUpload Verb = "volume-upload" // Pool, XML, Content: made, then filled by a stream. With Text, a SHA-256, one that is there is compared with it instead

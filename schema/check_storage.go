@@ -178,6 +178,8 @@ func (c *checker) disk(v *VM, d *Disk) {
 		return
 	}
 	switch {
+	case strings.Contains(d.Label, "."):
+		c.fail("Impossible name", fmt.Sprintf("%q cannot be the label of a disk: its volume is called GUEST.DISK.GENERATION, so that a dot in it could give two guests one volume name. Use a dash.", d.Label), d.Range)
 	case d.Label == "seed":
 		c.fail("Reserved label", "The disk \"seed\" is the one that cloud_init makes. Give this disk another label.", d.Range)
 	case d.Volume != "":

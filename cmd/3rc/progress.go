@@ -36,7 +36,7 @@ var words = map[plan.Verb]string{
 	plan.PoolDefine: "defining pool", plan.PoolBuild: "building pool", plan.PoolStart: "starting pool", plan.PoolStop: "stopping pool",
 	plan.PoolRefresh: "refreshing pool", plan.PoolUndefine: "undefining pool",
 	plan.NetworkDefine: "defining network", plan.NetworkStart: "starting network", plan.NetworkStop: "stopping network", plan.NetworkUndefine: "undefining network",
-	plan.VolumeCreate: "making volume", plan.VolumeClone: "copying volume", plan.VolumeUpload: "uploading volume",
+	plan.VolumeAbsent: "looking for volume", plan.VolumeCreate: "making volume", plan.VolumeClone: "copying volume", plan.VolumeUpload: "uploading volume",
 	plan.VolumeGrow: "growing volume", plan.VolumeDelete: "deleting volume",
 	plan.DomainDefine: "defining", plan.DomainMark: "marking", plan.DomainStart: "starting", plan.DomainResume: "resuming", plan.DomainShutdown: "shutting down",
 	plan.DomainDestroy: "destroying", plan.DomainUndefine: "undefining", plan.DomainMigrate: "migrating", plan.DomainAttach: "attaching a device to",

@@ -132,6 +132,7 @@ func (b *builder) applyDisks(d *lx.Domain) []plan.Field {
 			out = append(out, plan.Field{Path: "disk." + x.label, Before: "absent", After: x.path})
 			continue
 		}
+		b.snapshot(x, &d.Devices.Disks[at])
 		out = append(out, x.change(&d.Devices.Disks[at], d)...)
 	}
 	kept := d.Devices.Disks[:0:0]
@@ -156,6 +157,17 @@ func needSCSI(d *lx.Domain) {
 	}
 	zero := uint(0)
 	d.Devices.Controllers = append(d.Devices.Controllers, lx.DomainController{Type: "scsi", Index: &zero, Model: "virtio-scsi"})
+}
+
+// snapshot refuses to put a disk of ours back onto its volume when somebody set
+// it on another file: that is what a snapshot does, and all that was written
+// since is there.
+func (b *builder) snapshot(x *disk, have *lx.DomainDisk) {
+	p := diskPath(have)
+	if p == x.path || x.cdrom || x.made || b.old == nil || x.attached && b.old.Digest != b.digest() {
+		return
+	}
+	b.refuse(plan.Refused, "disk %q is on %s, and not on its volume %s: somebody took a snapshot or moved it, and what was written since is there. Merge it with virsh blockcommit --pivot, or attach that file with volume =", x.label, p, x.path)
 }
 
 func diskName(x *lx.DomainDisk) string {
@@ -342,6 +354,10 @@ func (b *builder) liveDisks(run *lx.Domain, ops *[]plan.Op, now, later *[]plan.F
 			continue
 		}
 		f := plan.Field{Path: "disk." + diskName(&have), Before: diskPath(&have), After: "absent"}
+		if i == 0 {
+			*later = append(*later, f) // the guest most likely runs from it
+			continue
+		}
 		if bus(&have) == "virtio" || bus(&have) == "scsi" || bus(&have) == "usb" {
 			op := b.op(plan.DomainDetach)
 			op.XML = marshal(&have)

@@ -203,6 +203,9 @@ func (b *builder) vcpus() facet {
 	return facet{path: "vcpus", attr: "vcpus", want: strconv.Itoa(b.vm.VCPUs),
 		get: func(d *lx.Domain) string { return strconv.Itoa(vcpusOf(sighting{dom: d})) },
 		set: func(d *lx.Domain) {
+			if d.VCPU == nil {
+				d.VCPU = &lx.DomainVCPU{Value: uint(b.vm.VCPUsMax)}
+			}
 			d.VCPU.Current = uint(b.vm.VCPUs)
 			d.VCPUs = nil // libvirt writes the list of single CPUs anew
 		},
@@ -259,7 +262,12 @@ func (b *builder) apply(d *lx.Domain) []plan.Field {
 	return out
 }
 
+// ignored tells whether differences of an attribute are left alone. A new guest
+// is made as the files say.
 func (b *builder) ignored(attr string) bool {
+	if b.newborn {
+		return false
+	}
 	for _, a := range b.vm.IgnoreChanges {
 		if a == attr && attr != "" {
 			return true
@@ -273,6 +281,7 @@ func (b *builder) define(d *lx.Domain, m Mark) plan.Op {
 	if m.Address == b.mark.Address {
 		m.Digest = b.digest()
 	}
+	m.UUID = b.uuid
 	m.Generation = 1
 	if b.old != nil {
 		m.Generation = b.old.Generation + 1

@@ -62,13 +62,14 @@ type guest struct {
 
 // fleet is what was seen, sorted by what it belongs to.
 type fleet struct {
-	in      *plan.Input
-	guests  []*guest
-	orphans []sighting            // ours, and no longer in the files
-	others  map[string][]sighting // by host: everything that is no guest of the configuration
-	unseen  []string
-	stores  map[string]*hostStorage
-	bases   map[string]bool // base images that marks name, by baseKey: true if a finished volume was made from it
+	in       *plan.Input
+	guests   []*guest
+	orphans  []sighting            // ours, and no longer in the files
+	others   map[string][]sighting // by host: everything that is no guest of the configuration
+	unseen   []string
+	stores   map[string]*hostStorage
+	attaches map[string]bool
+	bases    map[string]bool // base images that marks name, by baseKey: true if a finished volume was made from it
 }
 
 func (r *reader) fleet(in *plan.Input) *fleet {
@@ -100,7 +101,7 @@ func look(host string, fact inventory.Fact) sighting {
 }
 
 func (f *fleet) sort(s sighting, byAddress, byName map[string]*guest) {
-	ours := s.mark != nil && s.mark.Cluster == f.in.Config.Cluster.Name
+	ours := s.mark.of(f.in.Config.Cluster.Name, s.fact.UUID)
 	if ours {
 		for _, v := range s.mark.Volumes {
 			if v.Base != "" {
@@ -214,6 +215,7 @@ func keyGuest(address, stage string) string {
 }
 
 const (
+	stageClaimed = "claimed" // the names of its new volumes are known to be free
 	stageDefined = "defined" // its marked definition exists
 	stageReady   = "ready"   // its volumes are complete
 	stageSettled = "settled" // changes in place are done

@@ -22,6 +22,7 @@ type Mark struct {
 	Space          string       `xml:"xmlns:rc3,attr"`
 	Cluster        string       `xml:"cluster,attr"`
 	Address        string       `xml:"address,attr"`
+	UUID           string       `xml:"uuid,attr,omitempty"`   // of the object itself: a copy of the mark in another one is not ours
 	Digest         string       `xml:"digest,attr,omitempty"` // of the specification as last applied
 	Generation     int          `xml:"generation,attr,omitempty"`
 	PreventDestroy bool         `xml:"prevent_destroy,attr,omitempty"`
@@ -52,6 +53,7 @@ func readMark(metadata string) (*Mark, error) {
 		XMLName        xml.Name     `xml:"object"`
 		Cluster        string       `xml:"cluster,attr"`
 		Address        string       `xml:"address,attr"`
+		UUID           string       `xml:"uuid,attr"`
 		Digest         string       `xml:"digest,attr"`
 		Generation     int          `xml:"generation,attr"`
 		PreventDestroy bool         `xml:"prevent_destroy,attr"`
@@ -60,7 +62,7 @@ func readMark(metadata string) (*Mark, error) {
 	if err := xml.Unmarshal([]byte(metadata[start:end]), &m); err != nil {
 		return nil, fmt.Errorf("its mark of 3rc cannot be read: %w", err)
 	}
-	return &Mark{Cluster: m.Cluster, Address: m.Address, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.Volumes}, nil
+	return &Mark{Cluster: m.Cluster, Address: m.Address, UUID: m.UUID, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.Volumes}, nil
 }
 
 // findMark gives the place of our element, or -1.
@@ -156,4 +158,10 @@ func (m *Mark) copy() Mark {
 	c := *m
 	c.Volumes = append([]MarkVolume(nil), m.Volumes...)
 	return c
+}
+
+// of tells whether the mark is the cluster's own, and was written for this very
+// object: a clone or a copy that kept the metadata is somebody else's.
+func (m *Mark) of(cluster, uuid string) bool {
+	return m != nil && m.Cluster == cluster && (m.UUID == "" || m.UUID == uuid)
 }

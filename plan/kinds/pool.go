@@ -132,6 +132,9 @@ func gonePools(in *plan.Input, fleet *fleet, wanted map[string]bool) []plan.Chan
 			var waits []string
 			users := fleet.poolUsers(f.Name)
 			for _, on := range in.Seen.Hosts() {
+				if on != host && in.Config.Pool(f.Name) != nil {
+					continue // the pool lives on there
+				}
 				names := users[on]
 				keys, stays := going.after(on, names)
 				if stays != "" {
@@ -211,6 +214,16 @@ func (f *fleet) poolUsers(pool string) map[string][]string {
 		}
 		for _, v := range s.mark.Volumes {
 			if v.Pool == pool {
+				out[s.host] = append(out[s.host], s.fact.Name)
+				return
+			}
+		}
+		vm := f.in.Config.VMAt(s.mark.Address)
+		if vm == nil {
+			return
+		}
+		for _, d := range vm.Disks {
+			if d.Pool.Name == pool {
 				out[s.host] = append(out[s.host], s.fact.Name)
 				return
 			}

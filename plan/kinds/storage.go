@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 
 	lx "libvirt.org/go/libvirtxml"
 
@@ -18,6 +19,8 @@ type disk struct {
 	label, bus, format, cache string
 	path                      string
 	cdrom                     bool
+	made                      bool   // its volume is made by this plan
+	attached                  bool   // somebody else's volume
 	grow                      uint64 // a volume that is there is to grow to this many bytes; 0: not
 	from                      uint64 // its size now, if it grows
 }
@@ -31,13 +34,19 @@ type builder struct {
 	old     *Mark
 	disks   []disk
 	storage []plan.Op // what makes the volumes
+	claims  []plan.Op // what sees that the names of new volumes are free, before the mark claims them
+	newborn bool      // nothing of the guest exists yet
+	at      *sighting // the guest as it was seen, if it was
 	made    []string  // keys of the volumes that are made
 	hold    *plan.Change
 	uuid    string
 }
 
-func (f *fleet) builder(vm *schema.VM, host, uuid string, old *Mark) *builder {
-	b := &builder{f: f, vm: vm, host: host, uuid: uuid, old: old, mark: old.copy()}
+func (f *fleet) builder(vm *schema.VM, host, uuid string, at *sighting) *builder {
+	b := &builder{f: f, vm: vm, host: host, uuid: uuid, at: at, newborn: at == nil}
+	if at != nil {
+		b.old, b.mark = at.mark, at.mark.copy()
+	}
 	b.mark.Cluster, b.mark.Address = f.in.Config.Cluster.Name, vm.Address
 	b.mark.PreventDestroy = vm.PreventDestroy
 	for i := range vm.Disks {
@@ -61,14 +70,17 @@ func (b *builder) refuse(r plan.Reason, format string, args ...any) {
 
 // target is the directory of a pool on the builder's host.
 func (b *builder) target(p *schema.Pool) string {
-	if !p.Existing {
-		return p.Target
-	}
 	if fact, ok := b.f.in.View(b.host).Find(inventory.Pool, p.Name); ok {
 		var x lx.StoragePool
 		if x.Unmarshal(fact.XML) == nil && x.Target != nil {
+			if !p.Existing && x.Target.Path != p.Target {
+				b.refuse(plan.Refused, "pool %q of %s is at %s, and the files say %s: the guest is left as it is", p.Name, b.host, x.Target.Path, p.Target)
+			}
 			return x.Target.Path
 		}
+	}
+	if !p.Existing {
+		return p.Target
 	}
 	b.refuse(plan.Missing, "pool %q of %s has no directory", p.Name, b.host)
 	return ""
@@ -149,14 +161,16 @@ func (b *builder) disk(d *schema.Disk) {
 			b.refuse(plan.Foreign, "pool %q already has a volume %q that 3rc did not make for this guest: move it away, or attach it as it is with volume = %q", p.Name, name, name)
 			return
 		}
-		b.mark.Volumes = append(b.mark.Volumes, MarkVolume{Pool: p.Name, Name: name, Disk: d.Label, Gen: gen})
-		mv = &b.mark.Volumes[len(b.mark.Volumes)-1]
+		mv = b.claim(MarkVolume{Pool: p.Name, Name: name, Disk: d.Label, Gen: gen})
 	}
 	mv.Delete = d.OnDelete == "delete"
 	out.path = dir + "/" + mv.Name
 	vol, found, certain := b.known(p, mv.Name)
 	switch {
+	case !mv.Done && b.inUse(out.path):
+		b.refuse(plan.Upset, "its mark says that the volume %s/%s was never finished, and the running guest uses it: somebody else started it. Shut it down, look at what the volume holds, and move it away if it is worth keeping", p.Name, mv.Name)
 	case !mv.Done:
+		out.made = true
 		b.fill(d, p, mv, found || !certain && b.old.volume(d.Label) != nil)
 	case certain && !found:
 		b.refuse(plan.Lost, "the volume %s/%s of disk %q is gone. 3rc does not make an empty disk in its place: bring the volume back, or destroy the guest and let it be made anew", p.Name, mv.Name, d.Label)
@@ -186,7 +200,24 @@ func (b *builder) attach(d *schema.Disk, p *schema.Pool, dir string, out disk) {
 	if out.path == "" {
 		out.path = dir + "/" + d.Volume
 	}
+	out.attached = true
 	b.disks = append(b.disks, out)
+}
+
+// claim writes a new volume into the mark, once it is known that nobody else has
+// one of that name.
+func (b *builder) claim(v MarkVolume) *MarkVolume {
+	b.claims = append(b.claims, plan.Op{
+		Host: b.host, Verb: plan.VolumeAbsent, Class: inventory.Volume, Pool: v.Pool, Name: v.Name, Rank: b.vm.Priority,
+		Requires: []string{keyPool(b.host, v.Pool)}, Provides: []string{keyGuest(b.vm.Address, stageClaimed)},
+	})
+	b.mark.Volumes = append(b.mark.Volumes, v)
+	return &b.mark.Volumes[len(b.mark.Volumes)-1]
+}
+
+// inUse tells whether the guest's process has a file open.
+func (b *builder) inUse(path string) bool {
+	return b.at != nil && b.at.fact.State.Live() && strings.Contains(b.at.fact.LiveXML, path)
 }
 
 func volume(f inventory.Fact) (*lx.StorageVolume, error) {
@@ -303,7 +334,7 @@ func (b *builder) base(address string, p *schema.Pool, name string, img inventor
 		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)},
 		Provides: []string{key},
 	}
-	if listed && !whole && (found || !certain) {
+	if listed && !whole && (found || !certain) && b.f.unused(p.Name, name) {
 		clear := op
 		clear.Verb, clear.Provides = plan.VolumeDelete, []string{key + " cleared"}
 		b.storage = append(b.storage, clear)
@@ -336,14 +367,13 @@ func (b *builder) seed() {
 	p := b.f.in.Config.Pool(b.vm.Disks[0].Pool.Name)
 	digest := SeedDigest(b.vm)
 	mv := b.mark.volume(seedDisk)
-	if mv != nil && mv.Done && mv.Digest != digest {
+	if mv != nil && (mv.Pool != p.Name || mv.Done && mv.Digest != digest) {
 		mv.Aside, mv.Delete = true, true
 		mv = nil
 	}
 	if mv == nil {
 		gen := b.mark.nextGen(seedDisk)
-		b.mark.Volumes = append(b.mark.Volumes, MarkVolume{Pool: p.Name, Name: fmt.Sprintf("%s.%s.%d.iso", b.vm.Name, seedDisk, gen), Disk: seedDisk, Gen: gen, Delete: true})
-		mv = &b.mark.Volumes[len(b.mark.Volumes)-1]
+		mv = b.claim(MarkVolume{Pool: p.Name, Name: fmt.Sprintf("%s.%s.%d.iso", b.vm.Name, seedDisk, gen), Disk: seedDisk, Gen: gen, Delete: true})
 	}
 	mv.Digest = digest
 	_, found, certain := b.known(p, mv.Name)
@@ -392,10 +422,53 @@ func (b *builder) setAside() {
 		wanted[d.Label] = d.Volume == ""
 	}
 	for i := range b.mark.Volumes {
-		if v := &b.mark.Volumes[i]; !wanted[v.Disk] {
+		v := &b.mark.Volumes[i]
+		if !wanted[v.Disk] {
 			v.Aside = true
 		}
+		if b.f.attached()[v.Pool+"/"+v.Name] {
+			v.Delete = false // the files attach it as it is now: it is no longer ours to delete
+		}
 	}
+}
+
+// attached are the volumes that the files attach as they are, by POOL/NAME.
+func (f *fleet) attached() map[string]bool {
+	if f.attaches == nil {
+		f.attaches = map[string]bool{}
+		for _, vm := range f.in.Config.VMs {
+			for _, d := range vm.Disks {
+				if d.Volume != "" && d.Pool != nil {
+					f.attaches[d.Pool.Name+"/"+d.Volume] = true
+				}
+			}
+		}
+	}
+	return f.attaches
+}
+
+// unused tells whether it is certain that no volume is an overlay on another,
+// and no guest has it open: every host was seen, and none names it.
+func (f *fleet) unused(pool, name string) bool {
+	if len(f.unseen) > 0 {
+		return false
+	}
+	for _, h := range f.in.Seen.Hosts() {
+		for _, fact := range f.in.View(h).Facts {
+			switch fact.Class {
+			case inventory.Domain:
+				if strings.Contains(fact.XML, "/"+name) || strings.Contains(fact.LiveXML, "/"+name) {
+					return false
+				}
+			case inventory.Volume:
+				_, backing, _ := strings.Cut(fact.XML, "<backingStore>")
+				if fact.Name != name && strings.Contains(backing, "/"+name) {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 // undone is the mark before the volumes are made.
@@ -421,8 +494,10 @@ func (b *builder) digest() string {
 	if b.hold != nil {
 		return ""
 	}
-	x := b.skeleton()
-	b.apply(x)
+	fresh := *b
+	fresh.newborn = true
+	x := fresh.skeleton()
+	fresh.apply(x)
 	x.Metadata, x.UUID = nil, ""
 	h := sha256.New()
 	h.Write([]byte(marshal(x)))

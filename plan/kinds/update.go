@@ -14,7 +14,7 @@ import (
 // difference: over its definition always, in its process as far as QEMU can.
 func (f *fleet) update(g *guest, s sighting) plan.Change {
 	vm := g.vm
-	b := f.builder(vm, s.host, s.fact.UUID, s.mark)
+	b := f.builder(vm, s.host, s.fact.UUID, &s)
 	if b.hold != nil {
 		return *b.hold
 	}
@@ -29,6 +29,11 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 		fields = append(fields, plan.Field{Path: "address", Before: s.mark.Address, After: vm.Address})
 	}
 	if s.adopted {
+		for _, x := range fields {
+			if x.After == "absent" {
+				return change(vm, plan.Hold, plan.Foreign, s.host, fmt.Sprintf("it is to be adopted, and has %s (%s), which the files do not name: describe it there first (a disk with volume =, a nic with its mac)", x.Path, x.Before))
+			}
+		}
 		c.Action, c.Reason = plan.Adopt, plan.Adopted
 		fields = append(fields, plan.Field{Path: "mark", Before: "absent", After: f.in.Config.Cluster.Name})
 	}
@@ -37,6 +42,9 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 	}
 	if s.mark.PreventDestroy != vm.PreventDestroy {
 		fields = append(fields, plan.Field{Path: "prevent_destroy", Before: fmt.Sprint(s.mark.PreventDestroy), After: fmt.Sprint(vm.PreventDestroy)})
+	}
+	if b.hold != nil {
+		return *b.hold
 	}
 	b.definitionOps(&c, s, &want, fields)
 	b.runningOps(&c, s, fields)
@@ -68,9 +76,10 @@ func (b *builder) definitionOps(c *plan.Change, s sighting, want *lx.Domain, fie
 		first = b.define(&have, b.undone())
 	}
 	first.Expect.Digest = digest
+	first.Requires = []string{keyGuest(b.vm.Address, stageClaimed)}
 	first.Provides = []string{keyGuest(b.vm.Address, stageDefined)}
 	c.Fields = append(c.Fields, fields...)
-	c.Ops = append(c.Ops, first)
+	c.Ops = append(append(c.Ops, b.claims...), first)
 	if len(b.storage) == 0 {
 		c.Ops[len(c.Ops)-1].Provides = append(c.Ops[len(c.Ops)-1].Provides, ready...)
 		return
@@ -154,13 +163,16 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 	grow, grown := b.growOps(&run)
 	ops, now = append(append(ops, devOps...), grow...), append(append(now, devNow...), grown...)
 	for _, f := range devLater {
+		if strings.HasSuffix(f.Path, ".alias") {
+			continue // a name of ours for the device, which no guest sees
+		}
 		if fieldNamed(fields, f.Path) != nil {
 			later = append(later, f)
 		}
 	}
 	c.Ops = append(c.Ops, tie(ops, keyGuest(b.vm.Address, stageReady), keyGuest(b.vm.Address, stageSettled))...)
 	b.tell(c, now, later)
-	if len(later) > 0 && b.vm.AllowRestart && b.vm.State == "running" && len(b.f.unseen) == 0 {
+	if len(later) > 0 && b.vm.AllowRestart && b.vm.State == "running" && len(b.f.unseen) == 0 && s.fact.State == inventory.StateRunning {
 		b.restart(c)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	lx "libvirt.org/go/libvirtxml"
+
 	"3rc/plan"
 	"3rc/plan/place"
 	"3rc/schema"
@@ -66,6 +68,8 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 	switch {
 	case len(copies) > 1:
 		return hold(plan.Twice, hosts(copies), "it runs on %s at once; 3rc touches neither. Find out which copy is good, and destroy the other one with virsh", hosts(copies))
+	case len(g.seen) > 0 && len(running(g.foreign)) > 0:
+		return hold(plan.Foreign, hosts(running(g.foreign)), "a guest of this name that is not ours runs on %s: 3rc does nothing with either. Rename or stop that one", hosts(running(g.foreign)))
 	case len(g.seen) == 0 && len(g.foreign) > 0 && !g.vm.Adopt:
 		return hold(plan.Foreign, hosts(g.foreign), "a guest of this name that is not ours is defined on %s: set adopt = true to take it over, or name = to give ours another name", hosts(g.foreign))
 	case len(g.seen) == 0 && len(g.foreign) > 1:
@@ -73,7 +77,7 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 	case len(g.seen) == 0 && len(g.foreign) == 1 && g.foreign[0].mark != nil:
 		return hold(plan.Foreign, g.foreign[0].host, "the guest of this name on %s bears the mark of cluster %q, and is not adopted: let that cluster forget it first (a removed block)", g.foreign[0].host, g.foreign[0].mark.Cluster)
 	case len(g.seen) == 0 && len(g.foreign) == 0 && len(f.unseen) > 0:
-		return hold(plan.Unseen, "", "it is on no host that answered, and may be on %s, which did not: bring the host back, or take its block out of the files", strings.Join(f.unseen, ", "))
+		return hold(plan.Unseen, "", "it is on no host that answered, and may be on %s, which did not: bring the host back, or see that it is off for good before you take its block out of the files", strings.Join(f.unseen, ", "))
 	}
 	if len(g.seen) == 0 && len(g.foreign) == 1 {
 		s := g.foreign[0]
@@ -143,10 +147,11 @@ func (f *fleet) create(g *guest, where placement) []plan.Change {
 	}
 	c := change(vm, plan.Create, plan.New, host, move.Why)
 	c.Fields = created(vm)
-	first := b.define(want, b.undone())
+	first := b.define(b.without(want), b.undone())
 	first.Expect.Power = plan.Absent
+	first.Requires = []string{keyGuest(vm.Address, stageClaimed)}
 	first.Provides = []string{keyGuest(vm.Address, stageDefined)}
-	c.Ops = append(c.Ops, first)
+	c.Ops = append(append(c.Ops, b.claims...), first)
 	c.Ops = append(c.Ops, b.storage...)
 	last := b.define(want, b.mark)
 	last.Requires = append(b.volumeKeys(), keyGuest(vm.Address, stageDefined))
@@ -156,6 +161,29 @@ func (f *fleet) create(g *guest, where placement) []plan.Change {
 		c.Ops = append(c.Ops, b.start())
 	}
 	return []plan.Change{c}
+}
+
+// without is a definition that lacks the disks whose volumes are not made yet,
+// so that nobody can boot the guest from a half of one.
+func (b *builder) without(d *lx.Domain) *lx.Domain {
+	c, devices := *d, *d.Devices
+	devices.Disks = nil
+	for _, have := range d.Devices.Disks {
+		if !b.makes(diskPath(&have)) {
+			devices.Disks = append(devices.Disks, have)
+		}
+	}
+	c.Devices = &devices
+	return &c
+}
+
+func (b *builder) makes(path string) bool {
+	for i := range b.disks {
+		if b.disks[i].made && b.disks[i].path == path {
+			return true
+		}
+	}
+	return false
 }
 
 func created(vm *schema.VM) []plan.Field {
@@ -228,7 +256,7 @@ func (f *fleet) migrate(g *guest, s sighting, move place.Move) plan.Change {
 	if g.vm.State == "running" && !s.fact.State.Live() {
 		moved := keyGuest(g.vm.Address, "moved")
 		c.Ops[0].Provides = []string{moved}
-		b := f.builder(g.vm, move.To, s.fact.UUID, s.mark)
+		b := f.builder(g.vm, move.To, s.fact.UUID, &s)
 		if b.hold == nil {
 			start := b.start()
 			start.Requires = append(start.Requires, moved)
@@ -271,9 +299,12 @@ func (f *fleet) diffOrphan(s sighting) plan.Change {
 		c.Action, c.Reason = plan.Hold, plan.Protected
 		c.Note = "the files no longer name it, and it was last applied with prevent_destroy = true: apply it with prevent_destroy = false first, or forget it with a removed block"
 		return c
-	case s.fact.Job:
+	case s.fact.Job || s.half():
 		c.Action, c.Reason, c.Note = plan.Hold, plan.Busy, "libvirt is at work on it; look again when that is done"
 		return c
+	}
+	if others := f.twins(s); len(others) > 0 {
+		return f.diffTwin(s, others, c)
 	}
 	stage := func(what string) string { return keyGuest(s.mark.Address, what+" on "+s.host) }
 	stopped, surrendered, emptied := stage("stopped"), stage("surrendered"), stage("emptied")
@@ -289,7 +320,7 @@ func (f *fleet) diffOrphan(s sighting) plan.Change {
 	var kept []string
 	var deletes []plan.Op
 	for i, v := range given.Volumes {
-		if v.Done && !v.Delete {
+		if v.Done && !v.Delete || f.attached()[v.Pool+"/"+v.Name] {
 			kept = append(kept, v.Pool+"/"+v.Name)
 			continue
 		}
@@ -297,6 +328,10 @@ func (f *fleet) diffOrphan(s sighting) plan.Change {
 		deletes = append(deletes, plan.Op{Host: s.host, Verb: plan.VolumeDelete, Class: inventory.Volume, Pool: v.Pool, Name: v.Name,
 			Requires: []string{stopped, surrendered, keyPool(s.host, v.Pool)}, Provides: []string{emptied}})
 		c.Fields = append(c.Fields, plan.Field{Path: "volume " + v.Pool + "/" + v.Name, Before: "present", After: "deleted"})
+	}
+	if len(deletes) > 0 && len(f.unseen) > 0 {
+		return plan.Change{Address: c.Address, Kind: c.Kind, Name: c.Name, Host: c.Host, Action: plan.Hold, Reason: plan.Unseen,
+			Note: fmt.Sprintf("its volumes are to be deleted with it, and a copy of it may run on %s, which did not answer", strings.Join(f.unseen, ", "))}
 	}
 	if len(deletes) > 0 {
 		// The mark gives the volumes up before they go: whoever finds the guest half
@@ -313,6 +348,44 @@ func (f *fleet) diffOrphan(s sighting) plan.Change {
 	c.Ops = append(c.Ops, op)
 	if len(kept) > 0 {
 		c.Note = "these volumes stay: " + strings.Join(kept, ", ")
+	}
+	return c
+}
+
+// twins are the other sightings of an orphan's address.
+func (f *fleet) twins(s sighting) []sighting {
+	var out []sighting
+	for _, o := range f.orphans {
+		if o.mark.Address == s.mark.Address && o.host != s.host {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// diffTwin treats an orphan that several hosts have. The true one has to go
+// first, by a plan in which it is alone; of the others only the definition goes,
+// and only if they are off.
+func (f *fleet) diffTwin(s sighting, others []sighting, c plan.Change) plan.Change {
+	all := truest(append([]sighting{s}, others...))
+	copies := running(all)
+	for _, o := range all {
+		if o.mark.PreventDestroy {
+			c.Action, c.Reason, c.Note = plan.Hold, plan.Protected, fmt.Sprintf("on %s it was last applied with prevent_destroy = true", o.host)
+			return c
+		}
+	}
+	switch {
+	case len(copies) > 1:
+		c.Action, c.Reason, c.Note = plan.Hold, plan.Twice, fmt.Sprintf("it runs on %s at once; 3rc touches neither", hosts(copies))
+	case all[0].host == s.host:
+		c.Action, c.Reason, c.Note = plan.Hold, plan.Leftover, fmt.Sprintf("what is left of it on %s goes first; apply again", hosts(all[1:]))
+	case s.fact.State.Live():
+		c.Action, c.Reason, c.Note = plan.Hold, plan.Upset, fmt.Sprintf("it is %s on %s, and also on %s: look at both", stateText(s.fact), s.host, all[0].host)
+	default:
+		c.Reason, c.Note = plan.Leftover, fmt.Sprintf("it is on %s; the definition that is left on %s is removed, and no volume", all[0].host, s.host)
+		c.Ops = []plan.Op{{Host: s.host, Verb: plan.DomainUndefine, Class: inventory.Domain, Name: s.fact.Name, UUID: s.fact.UUID, Keep: true,
+			Expect: plan.Expect{Power: plan.IsOff, Digest: plan.DefinitionDigest(s.fact.XML)}}}
 	}
 	return c
 }

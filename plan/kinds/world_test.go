@@ -134,6 +134,9 @@ func (w *world) command(d *datadriven.TestData) string {
 	case "pause": // pause HOST GUEST REASON
 		w.fleet.Pause(words[0], words[1], words[2])
 		return ""
+	case "write": // write HOST GUEST TEXT: a running guest changes its disks
+		w.fleet.Write(words[0], words[1], words[2])
+		return ""
 	case "put":
 		w.fleet.Put(words[0], args["dir"], words[1], "somebody's data", 1<<30)
 		return ""
@@ -213,7 +216,7 @@ func (w *world) virsh(words []string, args map[string]string, input string) stri
 	if c := args["class"]; c != "" {
 		op.Class = inventory.Class(c)
 	}
-	if verb == "edit" || verb == "copy" {
+	if verb == "edit" || verb == "copy" || verb == "clone" {
 		fact, ok := w.fleet.Look()[host].Find(inventory.Domain, name)
 		if !ok {
 			return "no such guest"
@@ -227,7 +230,7 @@ func (w *world) virsh(words []string, args map[string]string, input string) stri
 		if err != nil {
 			return err.Error()
 		}
-		op.Verb, op.XML = plan.DomainDefine, s
+		op.Verb, op.XML, op.Name = plan.DomainDefine, s, x.Name
 		if to := args["to"]; to != "" {
 			op.Host = to
 		}
@@ -258,6 +261,10 @@ func edit(x *lx.Domain, args map[string]string) {
 			x.Devices.Interfaces = nil
 		case "no_mark":
 			x.Metadata = nil
+		case "source":
+			x.Devices.Disks[0].Source = &lx.DomainDiskSource{File: &lx.DomainDiskSourceFile{File: v}}
+		case "as":
+			x.Name, x.UUID = v, "00000000-0000-0000-0000-00000000c10e"
 		case "uuid":
 			x.UUID = v
 		}

@@ -101,6 +101,11 @@ func (h *host) doVolume(f *Fleet, op plan.Op) error {
 	case plan.VolumeDelete:
 		delete(dir.files, op.Name)
 		return nil
+	case plan.VolumeAbsent:
+		if have != nil {
+			return fmt.Errorf("volume %s: %w", op.Name, ErrExists)
+		}
+		return nil
 	case plan.VolumeUpload:
 		if have != nil && op.Text != "" {
 			if !have.whole || have.content != op.Content {

@@ -84,6 +84,7 @@ var verbs = map[plan.Verb]verb{
 
 	plan.VolumeCreate: {createVolume, "creating volume", copyLimit}, // it may be preallocated in full
 	plan.VolumeClone:  {cloneVolume, "copying to volume", copyLimit},
+	plan.VolumeAbsent: {absentVolume, "looking for volume", poolLimit},
 	plan.VolumeUpload: {uploadVolume, "uploading to volume", copyLimit},
 	plan.VolumeGrow:   {growVolume, "growing volume", poolLimit},
 	plan.VolumeDelete: {deleteVolume, "deleting volume", deleteLimit},

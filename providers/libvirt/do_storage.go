@@ -168,6 +168,10 @@ func (j *job) mustBeFree(ctx context.Context) error {
 	return err
 }
 
+// absentVolume changes nothing. What another host or a person put into the pool
+// is looked for as well.
+func absentVolume(ctx context.Context, j *job) error { return j.mustBeFree(ctx) }
+
 func createVolume(ctx context.Context, j *job) error {
 	if err := j.mustBeFree(ctx); err != nil {
 		return err
