@@ -64,17 +64,19 @@ func (d *draft) text() string {
 	return b.String()
 }
 
-func drawVM(t *rapid.T, shared bool) *draftVM {
+func drawVM(t *rapid.T, name string) *draftVM {
 	v := &draftVM{
 		memory: rapid.SampledFrom([]int{64, 128, 256}).Draw(t, "memory"), vcpus: rapid.IntRange(1, 2).Draw(t, "vcpus"),
 		state:       rapid.SampledFrom([]string{"running", "running", "running", "stopped"}).Draw(t, "state"),
 		description: rapid.SampledFrom([]string{"", "a", "b c"}).Draw(t, "description"),
 		restart:     rapid.Bool().Draw(t, "restart"),
 	}
-	for range rapid.IntRange(0, 3).Draw(t, "disks") {
+	for i := range rapid.IntRange(0, 3).Draw(t, "disks") {
+		// The same disk is always in the same pool: a guest that was to go, and is
+		// wanted again before it went, keeps its disks where they are.
 		pool := "shared"
-		if !shared {
-			pool = rapid.SampledFrom([]string{"shared", "local"}).Draw(t, "pool")
+		if i%2 == 1 && (name == "b" || name == "d") {
+			pool = "local"
 		}
 		v.disks = append(v.disks, pool+" "+rapid.SampledFrom([]string{"image", "empty"}).Draw(t, "kind"))
 	}
@@ -90,13 +92,10 @@ func (d *draft) step(t *rapid.T, w *world) {
 			return // its kept volumes are nobody's now, and in the way: that is held, and is right
 		}
 		old := d.vms[name]
-		v := drawVM(t, rapid.Bool().Draw(t, "all shared"))
+		v := drawVM(t, name)
 		v.delete = name == "a" || name == "b"
 		if old != nil { // the disks that are there stay: moving them is refused
-			v.disks = append(append([]string{}, old.disks...), v.disks...)
-			if len(v.disks) > 4 {
-				v.disks = v.disks[:4]
-			}
+			v.disks = append(append([]string{}, old.disks...), v.disks[min(len(old.disks), len(v.disks)):]...)
 		}
 		d.vms[name] = v
 	case 2:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -45,9 +46,9 @@ func (w *world) load(src string) error {
 	return nil
 }
 
-func (w *world) plan() (*plan.Plan, error) {
+func (w *world) plan(targets ...string) (*plan.Plan, error) {
 	in := &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: w.fleet.Look(), Images: w.images}}
-	p := plan.Build(in, plan.Diff(in, kinds.All()), nil)
+	p := plan.Build(in, plan.Diff(in, kinds.All()), targets)
 	if found := plan.Check(p, in); len(found) > 0 {
 		return nil, fmt.Errorf("check: %s", strings.Join(found, "; "))
 	}
@@ -149,8 +150,12 @@ func (w *world) command(d *datadriven.TestData) string {
 		return fmt.Sprintf("%s runs on %v\n", words[0], w.fleet.Running(words[0]))
 	case "virsh": // virsh HOST VERB NAME …: somebody else does something
 		return w.virsh(words, args, d.Input)
-	case "plan":
-		p, err := w.plan()
+	case "plan": // plan [target=ADDRESS]
+		var targets []string
+		if args["target"] != "" {
+			targets = []string{args["target"]}
+		}
+		p, err := w.plan(targets...)
 		if err != nil {
 			return err.Error()
 		}
@@ -189,6 +194,16 @@ func (w *world) applyCommand(args map[string]string) string {
 	p, err := w.plan()
 	if err != nil {
 		return err.Error()
+	}
+	if n, err := strconv.Atoi(args["after"]); err == nil { // apply after=N: cut off after so many operations
+		done := 0
+		w.fleet.Before = func(plan.Op) error {
+			if done++; done > n {
+				return errCut
+			}
+			return nil
+		}
+		defer func() { w.fleet.Before = nil }()
 	}
 	if v := args["fail"]; v != "" {
 		w.fleet.Before = func(op plan.Op) error {
