@@ -18,11 +18,11 @@ func (a *app) validateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, files, diags := schema.Load(os.DirFS(a.chdir), schema.Options{Env: os.Environ(), Given: given, Version: version})
+			cfg, scenarios, files, diags := schema.LoadScenarios(os.DirFS(a.chdir), schema.Options{Env: os.Environ(), Given: given, Version: version})
 			if a.jsonOut {
 				err = a.printJSON(validation(files, diags))
 			} else if err = a.tell(files, diags); err == nil && cfg != nil {
-				_, err = fmt.Fprintf(a.out, "The configuration is valid: %d hosts, %d guests.\n", len(cfg.Hosts), len(cfg.VMs))
+				_, err = fmt.Fprintf(a.out, "The configuration is valid: %d hosts, %d guests%s.\n", len(cfg.Hosts), len(cfg.VMs), rehearsals(len(scenarios)))
 			}
 			if err == nil && diags.HasErrors() {
 				return status{code: exitError}
@@ -30,6 +30,13 @@ func (a *app) validateCommand() *cobra.Command {
 			return err
 		},
 	}
+}
+
+func rehearsals(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d scenarios", n)
 }
 
 // The shape of `validate -json` is Terraform's.

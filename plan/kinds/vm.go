@@ -329,6 +329,12 @@ func (f *fleet) diffOrphan(s sighting) plan.Change {
 			Requires: []string{stopped, surrendered, keyPool(s.host, v.Pool)}, Provides: []string{emptied}})
 		c.Fields = append(c.Fields, plan.Field{Path: "volume " + v.Pool + "/" + v.Name, Before: "present", After: "deleted"})
 	}
+	for _, d := range deletes {
+		if f.in.Config.Pool(d.Pool) == nil && !f.storage(s.host).active[d.Pool] {
+			return plan.Change{Address: c.Address, Kind: c.Kind, Name: c.Name, Host: c.Host, Action: plan.Hold, Reason: plan.Missing,
+				Note: fmt.Sprintf("its volume %s/%s is to be deleted with it, and that pool is not active on %s: run virsh pool-start %s there", d.Pool, d.Name, s.host, d.Pool)}
+		}
+	}
 	if len(deletes) > 0 && len(f.unseen) > 0 {
 		return plan.Change{Address: c.Address, Kind: c.Kind, Name: c.Name, Host: c.Host, Action: plan.Hold, Reason: plan.Unseen,
 			Note: fmt.Sprintf("its volumes are to be deleted with it, and a copy of it may run on %s, which did not answer", strings.Join(f.unseen, ", "))}
