@@ -86,8 +86,9 @@ func (b *builder) target(p *schema.Pool) string {
 	return ""
 }
 
-// known looks a volume up. A volume is known to be absent only where the pool
-// is active; on a shared pool any host may know it. What a host's libvirtd
+// known looks a volume up. On a shared pool any host may know it: libvirtd knows
+// what it made itself or found when the pool was started. So it is certain that
+// there is none only if all hosts of the pool have it active, and none knows. What a host's libvirtd
 // remembers of a volume may be old, or have been read while another host was
 // making it; volumes only grow, so that the largest answer is the newest.
 func (b *builder) known(p *schema.Pool, name string) (vol inventory.Fact, found, certain bool) {
@@ -96,12 +97,13 @@ func (b *builder) known(p *schema.Pool, name string) (vol inventory.Fact, found,
 		asked = b.f.in.Config.PoolHosts(p)
 	}
 	best := uint64(0)
+	certain = len(asked) > 0
 	for _, h := range asked {
 		s := b.f.storage(h)
 		if !s.active[p.Name] {
+			certain = false
 			continue
 		}
-		certain = true
 		fact, ok := s.volumes[p.Name+"/"+name]
 		if !ok {
 			continue
