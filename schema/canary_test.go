@@ -31,7 +31,9 @@ func leaks(t testing.TB, at string, cfg *Config, scenarios []*Scenario, files *F
 	for _, d := range diags {
 		see("a diagnostic", fmt.Sprintf("%v %+v %#v", d, d, *d))
 		if d.Subject != nil {
-			see("a snippet", files.Snippet(*d.Subject))
+			if e, ok := files.Excerpt(*d.Subject); ok {
+				see("an excerpt", fmt.Sprintf("%+v", e))
+			}
 		}
 	}
 	verbs := []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"}

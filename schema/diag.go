@@ -188,12 +188,3 @@ func (f *Files) Write(w io.Writer, diags hcl.Diagnostics, width uint, color bool
 	}
 	return hcl.NewDiagnosticTextWriter(w, files, width, color).WriteDiagnostics(diags)
 }
-
-// Snippet gives the masked source line of a range, for JSON output.
-func (f *Files) Snippet(r hcl.Range) string {
-	lines := strings.Split(string(f.masked(r.Filename)), "\n")
-	if i := r.Start.Line - 1; i >= 0 && i < len(lines) {
-		return lines[i]
-	}
-	return ""
-}

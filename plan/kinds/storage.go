@@ -355,9 +355,9 @@ func (b *builder) base(address string, p *schema.Pool, name string, img inventor
 // seedDisk is the label of the disk that carries the NoCloud seed.
 const seedDisk = "seed"
 
-// seedSize is the room for a seed: user-data is a few KiB, and cloud-init's own
+// SeedSize is the room for a seed: user-data is a few KiB, and cloud-init's own
 // limit for it is far below.
-const seedSize = 1 << 20
+const SeedSize = 1 << 20
 
 // seed makes the guest's NoCloud seed, in the pool of its first disk. A changed
 // one is a new volume, which the guest gets at its next start.
@@ -401,7 +401,7 @@ func (b *builder) fillSeed(p *schema.Pool, mv *MarkVolume, found bool) {
 	op.Verb, op.Content = plan.VolumeUpload, "seed:"+b.vm.Address
 	op.XML = marshal(&lx.StorageVolume{
 		Name:     mv.Name,
-		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: seedSize},
+		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: SeedSize},
 		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: "raw"}},
 	})
 	b.storage = append(b.storage, op)

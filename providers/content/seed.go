@@ -10,14 +10,12 @@ import (
 	"github.com/diskfs/go-diskfs/backend/file"
 	"github.com/diskfs/go-diskfs/filesystem/iso9660"
 
+	"3rc/plan/kinds"
 	"3rc/schema"
 )
 
 // seedLabel is the volume label by which cloud-init finds a NoCloud seed.
 const seedLabel = "cidata"
-
-// seedRoom bounds a seed; it is the size of the volume that it is written to.
-const seedRoom = 1 << 20
 
 // seed makes the ISO 9660 image of a guest's NoCloud seed (cloud-init,
 // "NoCloud" data source): meta-data, user-data and network-config.
@@ -50,19 +48,19 @@ func seed(vm *schema.VM) (io.ReadCloser, int64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("making the seed of %s: %w", vm.Address, err)
 	}
-	if len(b) > seedRoom {
-		return nil, 0, fmt.Errorf("the cloud_init of %s is too long for a seed of %s", vm.Address, schema.Size(seedRoom))
+	if len(b) > kinds.SeedSize {
+		return nil, 0, fmt.Errorf("the cloud_init of %s is too long for a seed of %s", vm.Address, schema.Size(kinds.SeedSize))
 	}
 	return io.NopCloser(bytes.NewReader(b)), int64(len(b)), nil
 }
 
 func iso(out, tree string) ([]byte, error) {
-	storage, err := file.CreateFromPath(out, seedRoom)
+	storage, err := file.CreateFromPath(out, kinds.SeedSize)
 	if err != nil {
 		return nil, err
 	}
 	defer storage.Close()
-	fs, err := iso9660.Create(storage, seedRoom, 0, 0, tree)
+	fs, err := iso9660.Create(storage, kinds.SeedSize, 0, 0, tree)
 	if err != nil {
 		return nil, err
 	}
