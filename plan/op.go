@@ -45,6 +45,7 @@ const (
 	DomainVCPUs     Verb = "domain-vcpus"     // Count: of a running guest
 	DomainBlockGrow Verb = "domain-blockgrow" // Device (target name), Bytes: of a running guest's disk
 	DomainDescribe  Verb = "domain-describe"  // Text: description of a running guest
+	DomainInstall   Verb = "domain-install"   // XML: boots the installer once, transient; ends when the guest has powered off after its token; Limit bounds it
 	SetAutostart    Verb = "autostart"        // Class, On
 )
 

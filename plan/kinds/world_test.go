@@ -30,7 +30,7 @@ type world struct {
 }
 
 func newWorld() *world {
-	return &world{fleet: fake.New(), images: map[string]inventory.Image{
+	return &world{fleet: fake.New(nil), images: map[string]inventory.Image{
 		"image.guest": {Path: "guest.qcow2", SHA256: strings.Repeat("ab12", 16), Size: 50 << 20, Virtual: 1 << 30, Format: "qcow2"},
 	}}
 }

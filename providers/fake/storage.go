@@ -1,0 +1,361 @@
+package fake
+
+import (
+	"fmt"
+	"sort"
+
+	"3rc/plan"
+	"3rc/schema/inventory"
+)
+
+// directory is where volumes lie: of one host, or of all.
+type directory struct {
+	host    string // "" if all see it
+	path    string
+	files   map[string]*file
+	names   []string // sorted
+	room    uint64
+	version uint64
+}
+
+// file is a volume: what it says it holds, and how it came about. A file that
+// was taken out of its directory lives on in the processes that opened it.
+type file struct {
+	id       VolumeID
+	capacity uint64
+	format   string
+	content  string // "empty", "image:…", "seed:…", "installed:…", "corrupt", or what a guest wrote
+	whole    bool   // false: whoever filled it did not finish
+	writer   *process
+	readers  int // processes that hold a read lock
+	gone     bool
+	xml      string
+}
+
+func newDirectory(host, path string, room uint64) *directory {
+	return &directory{host: host, path: path, files: map[string]*file{}, room: room}
+}
+
+func (d *directory) put(name string, x *file) {
+	if _, ok := d.files[name]; !ok {
+		at := sort.SearchStrings(d.names, name)
+		d.names = append(d.names, "")
+		copy(d.names[at+1:], d.names[at:])
+		d.names[at] = name
+	}
+	x.id = VolumeID{Host: d.host, Path: d.path + "/" + name}
+	x.xml = ""
+	d.files[name] = x
+	d.version++
+}
+
+func (d *directory) drop(name string) {
+	if _, ok := d.files[name]; !ok {
+		return
+	}
+	delete(d.files, name)
+	at := sort.SearchStrings(d.names, name)
+	d.names = append(d.names[:at:at], d.names[at+1:]...)
+	d.version++
+}
+
+func (d *directory) used() uint64 {
+	n := uint64(0)
+	for _, x := range d.files {
+		n += x.capacity
+	}
+	return n
+}
+
+// grow makes a file larger, and never smaller.
+func (d *directory) grow(x *file, bytes uint64) {
+	if bytes > x.capacity {
+		x.capacity, x.xml = bytes, ""
+		d.version++
+	}
+}
+
+func (x *file) describe() string {
+	if x.xml == "" {
+		_, name := split(x.id.Path)
+		x.xml = fmt.Sprintf("<volume type='file'><name>%s</name><capacity unit='bytes'>%d</capacity><target><path>%s</path><format type='%s'/></target></volume>", name, x.capacity, x.id.Path, x.format)
+	}
+	return x.xml
+}
+
+// loss is what became of a pool's storage on a host.
+type loss int
+
+const (
+	present   loss = iota
+	gone           // it cannot be reached: whoever reads or writes there fails
+	unmounted      // there is an empty directory in its place
+)
+
+// pool is a storage pool as one libvirtd knows it.
+type pool struct {
+	name, uuid, def, path string
+	active, autostart     bool
+	lost                  loss
+	known                 map[string]string // volumes that libvirtd remembers, and their descriptions
+	version               uint64
+}
+
+// directoryOf gives what the pool's path leads to on the host now.
+func (h *host) directoryOf(p *pool) *directory {
+	if p.lost == unmounted {
+		return h.localAt(p.path + " (unmounted)")
+	}
+	return h.dir(p.path)
+}
+
+// dir gives the directory at a path of the host.
+func (h *host) dir(path string) *directory {
+	if d, ok := h.f.shared[path]; ok {
+		return d
+	}
+	return h.localAt(path)
+}
+
+func (h *host) localAt(path string) *directory {
+	if h.local[path] == nil {
+		h.local[path] = newDirectory(h.name, path, h.room)
+	}
+	return h.local[path]
+}
+
+// at finds the directory that a file's path leads to on the host, and what is
+// wrong with it.
+func (h *host) at(dir string) (*directory, loss) {
+	for _, p := range h.pools {
+		if p.path == dir && p.lost != present {
+			return h.directoryOf(p), p.lost
+		}
+	}
+	return h.dir(dir), present
+}
+
+// remember has libvirtd find what is in the pool.
+func (p *pool) remember(h *host) {
+	p.known = nil
+	p.version++
+	if !p.active || p.lost == gone || !h.f.Remembers {
+		return
+	}
+	p.known = map[string]string{}
+	for name, x := range h.directoryOf(p).files {
+		p.known[name] = x.describe()
+	}
+}
+
+// learn is libvirtd knowing of one volume what it did itself.
+func (p *pool) learn(name string, x *file) {
+	p.version++
+	switch {
+	case p.known == nil:
+	case x == nil:
+		delete(p.known, name)
+	default:
+		p.known[name] = x.describe()
+	}
+}
+
+func (h *host) doPool(op plan.Op) error {
+	p := h.pools[op.Name]
+	if p == nil && op.Verb != plan.PoolDefine {
+		if op.Verb == plan.PoolUndefine || op.Verb == plan.PoolStop {
+			return nil
+		}
+		return fmt.Errorf("pool %s: %w", op.Name, ErrMissing)
+	}
+	defer h.touch()
+	switch op.Verb {
+	case plan.PoolDefine:
+		return h.definePool(op, p)
+	case plan.PoolBuild:
+		if p.lost == gone {
+			return fmt.Errorf("pool %s: its storage cannot be reached: %w", op.Name, ErrFailed)
+		}
+	case plan.PoolStart, plan.PoolRefresh:
+		if p.lost == gone {
+			return fmt.Errorf("pool %s: its storage cannot be reached: %w", op.Name, ErrFailed)
+		}
+		if op.Verb == plan.PoolRefresh && !p.active {
+			return fmt.Errorf("pool %s is not active: %w", op.Name, ErrFailed)
+		}
+		if !p.active || op.Verb == plan.PoolRefresh {
+			p.active = true
+			p.remember(h)
+		}
+	case plan.PoolStop:
+		p.active = false
+		p.remember(h)
+	case plan.PoolUndefine:
+		if p.active {
+			return fmt.Errorf("pool %s: %w", op.Name, ErrRunning)
+		}
+		delete(h.pools, op.Name)
+	}
+	return nil
+}
+
+func (h *host) definePool(op plan.Op, p *pool) error {
+	x, err := storages.get(op.XML)
+	if err != nil {
+		return err
+	}
+	if p != nil && p.uuid != x.UUID {
+		return fmt.Errorf("pool %s: %w", op.Name, ErrExists)
+	}
+	if p == nil {
+		p = &pool{name: op.Name, lost: h.lost[op.Name]}
+		h.pools[op.Name] = p
+	}
+	p.uuid, p.def, p.path = x.UUID, op.XML, "/"+op.Name
+	if x.Target != nil && x.Target.Path != "" {
+		p.path = x.Target.Path
+	}
+	return nil
+}
+
+// network is a libvirt network as one libvirtd knows it.
+type network struct {
+	uuid, def, bridge string
+	active, autostart bool
+}
+
+func (h *host) doNetwork(op plan.Op) error {
+	n := h.networks[op.Name]
+	if n == nil && op.Verb != plan.NetworkDefine {
+		if op.Verb == plan.NetworkUndefine || op.Verb == plan.NetworkStop {
+			return nil
+		}
+		return fmt.Errorf("network %s: %w", op.Name, ErrMissing)
+	}
+	defer h.touch()
+	switch op.Verb {
+	case plan.NetworkDefine:
+		x, err := nets.get(op.XML)
+		if err != nil {
+			return err
+		}
+		if n != nil && n.uuid != x.UUID {
+			return fmt.Errorf("network %s: %w", op.Name, ErrExists)
+		}
+		if n == nil {
+			n = &network{}
+			h.networks[op.Name] = n
+		}
+		n.uuid, n.def = x.UUID, op.XML
+		if x.Bridge != nil {
+			n.bridge = x.Bridge.Name
+		}
+	case plan.NetworkStart:
+		n.active = true
+	case plan.NetworkStop:
+		n.active = false
+	case plan.NetworkUndefine:
+		delete(h.networks, op.Name)
+	}
+	return nil
+}
+
+func (h *host) setAutostart(op plan.Op) error {
+	d, p, n := h.domains[op.Name], h.pools[op.Name], h.networks[op.Name]
+	switch {
+	case op.Class == inventory.Domain && d != nil && d.def != nil:
+		d.autostart = op.On
+	case op.Class == inventory.Pool && p != nil:
+		p.autostart = op.On
+	case op.Class == inventory.Network && n != nil:
+		n.autostart = op.On
+	default:
+		return fmt.Errorf("%s %s: %w", op.Class, op.Name, ErrMissing)
+	}
+	h.touch()
+	return nil
+}
+
+// doVolume begins as the real executor does: a name that is taken is looked for
+// with a refresh, so that what another host made is found too.
+func (h *host) doVolume(op plan.Op) error {
+	p := h.pools[op.Pool]
+	if p == nil {
+		return fmt.Errorf("pool %s: %w", op.Pool, ErrMissing)
+	}
+	if !p.active || p.lost == gone {
+		return fmt.Errorf("pool %s is not active: %w", op.Pool, ErrFailed)
+	}
+	defer h.touch()
+	dir := h.directoryOf(p)
+	have := dir.files[op.Name]
+	if p.known[op.Name] == "" {
+		p.remember(h)
+	}
+	switch op.Verb {
+	case plan.VolumeDelete:
+		if have != nil {
+			dir.drop(op.Name)
+			h.f.truth.deleted(h.f.clock.Now(), have, h.name, op)
+		}
+		p.learn(op.Name, nil)
+		return nil
+	case plan.VolumeAbsent:
+		if have != nil {
+			return fmt.Errorf("volume %s: %w", op.Name, ErrExists)
+		}
+		return nil
+	case plan.VolumeGrow:
+		if have == nil {
+			return fmt.Errorf("volume %s: %w", op.Name, ErrMissing)
+		}
+		dir.grow(have, op.Bytes)
+		p.learn(op.Name, have)
+		return nil
+	case plan.VolumeUpload:
+		if have != nil && op.Text != "" {
+			if !have.whole || have.content != op.Content {
+				return fmt.Errorf("volume %s holds something else: %w", op.Name, ErrExists)
+			}
+			return nil
+		}
+	}
+	if have != nil {
+		return fmt.Errorf("volume %s: %w", op.Name, ErrExists)
+	}
+	return h.makeVolume(op, p, dir)
+}
+
+func (h *host) makeVolume(op plan.Op, p *pool, dir *directory) error {
+	x, err := volumes.get(op.XML)
+	if err != nil {
+		return err
+	}
+	made := &file{content: "empty", whole: true, format: "raw"}
+	if x.Capacity != nil {
+		made.capacity = x.Capacity.Value
+	}
+	if x.Target != nil && x.Target.Format != nil {
+		made.format = x.Target.Format.Type
+	}
+	switch op.Verb {
+	case plan.VolumeClone:
+		from := dir.files[op.From]
+		if from == nil {
+			return fmt.Errorf("volume %s: %w", op.From, ErrMissing)
+		}
+		made.content, made.whole = from.content, from.whole
+		made.capacity = max(from.capacity, op.Bytes)
+	case plan.VolumeUpload:
+		made.content = op.Content
+	}
+	full := dir.room > 0 && dir.used()+made.capacity > dir.room
+	made.whole = made.whole && !full
+	dir.put(op.Name, made)
+	p.learn(op.Name, made)
+	h.f.truth.created(h.f.clock.Now(), made, h.name, op)
+	if full {
+		return fmt.Errorf("volume %s: %w", op.Name, ErrNoSpace)
+	}
+	return nil
+}
