@@ -112,9 +112,9 @@ type Ordered struct {
 type Opened struct {
 	Guest  string
 	Kind   WishKind
-	Rung   Rung
 	Target string // where it is to run; "" if it is to be stopped or swept
 	Hosts  []string
+	Wish   *Wish
 	Why    string
 }
 
@@ -122,7 +122,7 @@ type Opened struct {
 type Closed struct {
 	Guest string
 	End   End
-	Host  string // whose operation failed, or timed out
+	Hosts []string // whose operation failed, or timed out
 	Why   string
 }
 

@@ -121,11 +121,13 @@ type Definition struct {
 type Volume struct {
 	Pool string `json:"pool"`
 	Name string `json:"name"`
+	Disk string `json:"disk"` // its label; of a seed, which is made again when it is missing, ""
 }
 
 type guestProbe struct {
 	next   Instant
 	sent   Instant
+	heard  Instant // when the newest answered question was asked
 	answer Answer
 	ever   bool // it has answered: an agent that never did is unknown
 }
@@ -207,7 +209,7 @@ func (m *Machine) reconfigured(g *guest, p *GuestPolicy) {
 	}
 	g.pol, g.gone = p, false
 	for len(g.probes) < len(p.Agent) {
-		g.probes = append(g.probes, guestProbe{next: Never, sent: Never})
+		g.probes = append(g.probes, guestProbe{next: Never, sent: Never, heard: Never})
 	}
 	g.probes = g.probes[:len(p.Agent)]
 }
@@ -246,6 +248,7 @@ func sameFacts(a, b []inventory.Fact) bool {
 
 func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 	found := map[*guest]bool{}
+	m.revision++
 	for i := range v.Facts {
 		f := &v.Facts[i]
 		if f.Class != inventory.Domain {
@@ -318,8 +321,8 @@ func (g *guest) define(m *Machine, s *sight) {
 	}
 	d := &Definition{XML: s.fact.XML, UUID: s.fact.UUID, Generation: s.mark.Generation}
 	for _, v := range s.mark.Volumes {
-		if !v.Aside && v.Disk != "" {
-			d.Volumes = append(d.Volumes, Volume{v.Pool, v.Name})
+		if !v.Aside {
+			d.Volumes = append(d.Volumes, Volume{v.Pool, v.Name, v.Disk})
 		}
 	}
 	g.def = d
@@ -334,7 +337,7 @@ func (g *guest) volumes() []Volume {
 	}
 	for _, d := range g.pol.Disks {
 		if d.Volume != "" {
-			out = append(out, Volume{d.Pool, d.Volume})
+			out = append(out, Volume{d.Pool, d.Volume, d.Label})
 		}
 	}
 	return out
@@ -425,6 +428,7 @@ func (m *Machine) guestProbed(e GuestProbed) {
 		return // judged only on up hosts
 	}
 	p := &g.probes[e.Probe]
+	p.heard = max(p.heard, e.Sent)
 	a := e.Answer
 	if agent && a == Bad && !p.ever || a == Bad && m.mass.on {
 		a = Unknown

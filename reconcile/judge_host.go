@@ -147,6 +147,7 @@ func (m *Machine) hostRule(h *host) (rule string, to HostState, because string) 
 func (m *Machine) enter(h *host, to HostState, rule, because string) {
 	from := h.state
 	h.state, h.since = to, m.now
+	m.revision++
 	tell := to != Suspect && from != Suspect && from != HostNew || to == Degraded || to == Down || to == Fenced
 	rec := Record{Host: h.name, Rule: rule, From: string(from), To: string(to), Because: because, Tell: tell}
 	switch to {

@@ -32,9 +32,10 @@ type Machine struct {
 	dirtyGuests map[*guest]bool
 	allGuests   bool // every guest is to be judged again
 	changed     bool // what is stored changed
+	revision    uint64
 	wishing     map[*guest]bool // something is to be done with them, if a way is found
 	restless    map[*guest]bool // wishing, held, or on their way
-	version     int // grows whenever a standing changes
+	version     int             // grows whenever a standing changes
 	out         []Effect
 }
 
@@ -47,7 +48,7 @@ type anchor struct {
 
 // New makes a machine that knows nothing yet: every host is new. Incarnation
 // counts the runs of the watcher; memory is what the one before left, or nil.
-func New(pol *Policy, incarnation int, memory *Memory, now Instant) (*Machine, []Effect) {
+func New(pol *Policy, incarnation int, memory *Recall, now Instant) (*Machine, []Effect) {
 	m := &Machine{
 		incarnation: incarnation, now: now, hosts: map[string]*host{}, guests: map[string]*guest{},
 		badAt: Never, leads: true, locks: map[string]bool{}, expected: Never,
@@ -55,7 +56,7 @@ func New(pol *Policy, incarnation int, memory *Memory, now Instant) (*Machine, [
 	}
 	m.configure(pol)
 	if memory != nil {
-		m.recall(memory)
+		m.recall(*memory)
 	}
 	m.save()
 	for i := range m.anchors {
@@ -122,6 +123,15 @@ func (m *Machine) Next() Instant {
 	m.expected = max(m.timers[0].at, m.now)
 	return m.expected
 }
+
+// Take gives the effects that rulings asked for.
+func (m *Machine) Take() []Effect { return m.take() }
+
+// Revision grows whenever something that a plan depends on changed.
+func (m *Machine) Revision() uint64 { return m.revision }
+
+// Wishing tells whether anything is to be done.
+func (m *Machine) Wishing() bool { return len(m.wishing) > 0 }
 
 // take hands out the effects, what must be stored first.
 func (m *Machine) take() []Effect {

@@ -63,6 +63,8 @@ type DiskPolicy struct {
 	Pool   string
 	Volume string // of somebody else, attached as it is; "": made for the guest
 	Shared bool
+	// Renewed by a reinstallation: the first disk, and those with an image.
+	Renewed bool
 }
 
 // GuestPolicy is what the configuration says of a guest.
@@ -178,12 +180,12 @@ func guestPolicy(cfg *schema.Config, vm *schema.VM) *GuestPolicy {
 	if vm.Place != nil {
 		g.Prefer = schema.Names(vm.Place.Prefer)
 	}
-	for _, d := range vm.Disks {
+	for i, d := range vm.Disks {
 		shared := false
 		if pool := cfg.Pool(d.Pool.Name); pool != nil {
 			shared = pool.IsShared()
 		}
-		g.Disks = append(g.Disks, DiskPolicy{Label: d.Label, Pool: d.Pool.Name, Volume: d.Volume, Shared: shared})
+		g.Disks = append(g.Disks, DiskPolicy{Label: d.Label, Pool: d.Pool.Name, Volume: d.Volume, Shared: shared, Renewed: d.Volume == "" && (i == 0 || d.Image != nil)})
 	}
 	g.Ladder = ladder(cfg, vm)
 	g.Digest = g.digest()

@@ -25,6 +25,9 @@ func All() []plan.Kind {
 type reader struct {
 	in   *plan.Input
 	seen map[string][]sighting // by host
+
+	cfg   *schema.Config // that loads were read for
+	loads map[string]hostLoad
 }
 
 // sightings are the guests that a host reported.
