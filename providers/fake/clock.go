@@ -1,9 +1,6 @@
 package fake
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
 // Clock gives the fleet its time; nothing happens but through it.
 type Clock interface {
@@ -19,7 +16,7 @@ type Clock interface {
 type Queue struct {
 	now  time.Duration
 	next uint64
-	due  dues
+	due  []due
 }
 
 type due struct {
@@ -28,20 +25,41 @@ type due struct {
 	f   func()
 }
 
-type dues []due
+// before tells which of two comes first.
+func (d due) before(o due) bool { return d.at < o.at || d.at == o.at && d.seq < o.seq }
 
-func (d dues) Len() int { return len(d) }
-func (d dues) Less(i, j int) bool {
-	return d[i].at < d[j].at || d[i].at == d[j].at && d[i].seq < d[j].seq
+// push and pop keep a binary heap by hand: container/heap would make two
+// allocations of each event, and a rehearsal has millions.
+func (q *Queue) push(d due) {
+	q.due = append(q.due, d)
+	i := len(q.due) - 1
+	for i > 0 {
+		up := (i - 1) / 2
+		if !q.due[i].before(q.due[up]) {
+			return
+		}
+		q.due[i], q.due[up] = q.due[up], q.due[i]
+		i = up
+	}
 }
-func (d dues) Swap(i, j int) { d[i], d[j] = d[j], d[i] }
-func (d *dues) Push(x any)   { *d = append(*d, x.(due)) }
-func (d *dues) Pop() any {
-	old := *d
-	last := old[len(old)-1]
-	old[len(old)-1] = due{}
-	*d = old[:len(old)-1]
-	return last
+
+func (q *Queue) pop() due {
+	first, last := q.due[0], len(q.due)-1
+	q.due[0], q.due[last] = q.due[last], due{}
+	q.due = q.due[:last]
+	for i := 0; ; {
+		least := i
+		for down := 2*i + 1; down <= 2*i+2 && down < last; down++ {
+			if q.due[down].before(q.due[least]) {
+				least = down
+			}
+		}
+		if least == i {
+			return first
+		}
+		q.due[i], q.due[least] = q.due[least], q.due[i]
+		i = least
+	}
 }
 
 // Now is the time since the world began.
@@ -49,7 +67,7 @@ func (q *Queue) Now() time.Duration { return q.now }
 
 // After has f called when the Queue is run past d from now.
 func (q *Queue) After(d time.Duration, f func()) {
-	heap.Push(&q.due, due{at: q.now + max(d, 0), seq: q.next, f: f})
+	q.push(due{at: q.now + max(d, 0), seq: q.next, f: f})
 	q.next++
 }
 
@@ -66,7 +84,7 @@ func (q *Queue) Step() bool {
 	if len(q.due) == 0 {
 		return false
 	}
-	d := heap.Pop(&q.due).(due)
+	d := q.pop()
 	q.now = max(q.now, d.at)
 	d.f()
 	return true

@@ -96,7 +96,7 @@ func (t *task) onDomain(d *domain) {
 	case plan.DomainShutdown:
 		t.shutdown(d)
 	case plan.DomainUndefine:
-		d.def, d.autostart = nil, false
+		d.def, d.autostart, d.saved = nil, false, false
 		if d.proc == nil {
 			delete(t.h.domains, d.name)
 		}
@@ -165,10 +165,21 @@ func (t *task) start(d *domain) {
 			p.off("failed")
 			t.finish(fmt.Errorf("internal error: process exited while connecting to monitor: %w", ErrFailed))
 		default:
-			p.run("booted", true)
+			p.begun()
 			t.finish(nil)
 		}
 	})
+}
+
+// begun is the guest executing, from its boot or from where it was saved.
+func (p *process) begun() {
+	if !p.dom.saved {
+		p.run("booted", true)
+		return
+	}
+	p.dom.saved = false
+	p.run("restored", false)
+	p.wake(0)
 }
 
 func (t *task) resumeDomain(d *domain) error {

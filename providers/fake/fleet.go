@@ -46,6 +46,8 @@ type Timing struct {
 	Fence   time.Duration // of an order to a fence device, its status included
 	Boot    time.Duration // of a host, until libvirtd answers
 	Install time.Duration
+	// Copy is the time that a copied or uploaded volume is unfinished.
+	Copy time.Duration
 	// Guest is the time from a guest's start to its first answer. language.md has
 	// no word for it.
 	Guest time.Duration
@@ -120,6 +122,14 @@ func (f *Fleet) Hosts() []string {
 
 // Share makes a directory one that every host sees.
 func (f *Fleet) Share(path string) { f.shared[path] = newDirectory("", path, 0) }
+
+// Lockless makes a directory one on which QEMU's image locks do not work, as on
+// some network file systems.
+func (f *Fleet) Lockless(path string) {
+	for _, h := range f.hosts {
+		h.dir(path).free = true
+	}
+}
 
 // Limit bounds the local directories of a host to so many bytes each.
 func (f *Fleet) Limit(host string, bytes uint64) { f.host(host).room = bytes }

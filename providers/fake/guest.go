@@ -106,8 +106,7 @@ func (f *Fleet) SetLoad(guest string, cpu float64) { f.guest(guest).load = cpu; 
 func (f *Fleet) Load(guest string) float64 { return f.guest(guest).load }
 
 // CorruptDisk makes the first disk of a guest hold nothing any more: the guest
-// goes on for now, as if it had all in memory, is not well, and never answers
-// again until it is installed anew.
+// refuses its probes from now on, and after each boot, until it is installed anew.
 func (f *Fleet) CorruptDisk(guest string) {
 	for _, h := range f.hosts {
 		d := h.domains[guest]
@@ -128,7 +127,7 @@ func (f *Fleet) CorruptDisk(guest string) {
 
 func (f *Fleet) corrupt(x *file) {
 	x.content = "corrupt"
-	f.truth.note(f.clock.Now(), Event{Kind: Corrupted, Volume: x.id})
+	f.note(Event{Kind: Corrupted, Volume: x.id})
 }
 
 // PoolLost takes the storage of a pool away on these hosts, or on all. Guests

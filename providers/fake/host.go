@@ -34,6 +34,7 @@ type host struct {
 	online  bool // while it boots: the system answers already, libvirtd does not
 	booted  bool // libvirtd was started since the power came
 	leaving bool // it shuts down
+	saves   bool // its guests are saved to disk then, and not shut down
 	cut     bool
 	silent  string // why it does not answer to anybody; only tests of old say so
 	life    int    // counts power losses: what was under way then is no more
@@ -110,7 +111,14 @@ func (h *host) losePower() {
 	if !h.powered {
 		return
 	}
-	h.powered, h.booted, h.online, h.leaving = false, false, false, false
+	h.powered = false
+	h.f.note(Event{Kind: Powered, Host: h.name})
+	h.die()
+}
+
+// die ends everything that runs on the host.
+func (h *host) die() {
+	h.booted, h.online, h.leaving = false, false, false
 	h.life++
 	h.waiting = nil
 	h.daemon = Up
@@ -140,7 +148,7 @@ func (h *host) gainPower() {
 		return
 	}
 	h.powered = true
-	h.touch()
+	h.f.note(Event{Kind: Powered, Host: h.name, On: true})
 	h.boot()
 }
 
@@ -201,18 +209,28 @@ func (h *host) leave(how ending) {
 	}
 	h.leaving = true
 	for _, d := range h.sorted() {
-		if d.proc != nil {
-			d.proc.pressed()
+		switch p := d.proc; {
+		case p == nil:
+		case h.saves:
+			h.after(h.f.Timing.Stop, p.save)
+		default:
+			p.pressed()
 		}
 	}
 	h.touch()
 	h.after(2*h.f.Timing.Stop, func() {
-		h.losePower()
-		if how == forNow {
-			h.gainPower()
+		if how == forGood {
+			h.losePower()
+			return
 		}
+		h.die()
+		h.boot()
 	})
 }
+
+// SavesGuests has a host save its guests to disk when it shuts down, as
+// libvirt-guests does with ON_SHUTDOWN=suspend.
+func (f *Fleet) SavesGuests(name string, yes bool) { f.host(name).saves = yes }
 
 // Cut takes a host's network away. Its guests run on, and keep their disks' locks.
 func (f *Fleet) Cut(name string) {

@@ -107,7 +107,7 @@ func (p *process) fill(op plan.Op) {
 		if op.Content != "" {
 			o.file.content = "installed:" + op.Content
 		}
-		p.h.f.truth.note(p.h.f.clock.Now(), Event{Kind: Wrote, Host: p.h.name, Guest: p.dom.name, Volume: o.file.id, Content: was, Op: op})
+		p.h.f.note(Event{Kind: Wrote, Host: p.h.name, Guest: p.dom.name, Volume: o.file.id, Content: was, Op: op})
 		return
 	}
 }

@@ -309,8 +309,10 @@ func (f *Fleet) migrationsAfter(h *host) {
 	for _, m := range slices.Clone(f.moves) {
 		switch h {
 		case m.to:
+			m.target.job = nil
 			m.lose(m.keepSource)
 		case m.from:
+			m.source.job = nil
 			m.lose(m.dropTarget)
 		}
 	}

@@ -114,7 +114,7 @@ func (t *task) execute() {
 	case strings.HasPrefix(string(op.Verb), "network-"):
 		t.finish(h.doNetwork(op))
 	case strings.HasPrefix(string(op.Verb), "volume-"):
-		t.finish(h.doVolume(op))
+		t.doVolume()
 	case op.Verb == plan.SetAutostart:
 		t.finish(h.setAutostart(op))
 	default:

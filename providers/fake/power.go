@@ -144,7 +144,7 @@ func (h *host) toggle(number int, on bool) {
 		target.losePower()
 	}
 	e := Event{Kind: Fenced, Host: h.name, Target: target.name, On: on, Device: number, Changed: was != target.powered}
-	h.f.truth.note(h.f.clock.Now(), e)
+	h.f.note(e)
 }
 
 // unfed tells whether every outlet of the host is off.

@@ -118,6 +118,7 @@ func (h *host) spawn(d *domain, def *definition, half bool) (*process, error) {
 	d.state, d.reason = inventory.StatePaused, "starting-up"
 	at, _ := slices.BinarySearchFunc(p.g.procs, p, func(a, b *process) int { return compare(a.h.name, b.h.name) })
 	p.g.procs = slices.Insert(p.g.procs, at, p)
+	h.f.note(Event{Kind: Began, Host: h.name, Guest: d.name})
 	h.touch()
 	return p, nil
 }
@@ -141,6 +142,9 @@ func (p *process) opens(src diskSource) error {
 	x, err := p.h.find(&src)
 	if err != nil {
 		return err
+	}
+	if path, _ := split(x.id.Path); p.h.dir(path).free {
+		src.shareable = true
 	}
 	if !p.half {
 		if err := x.lock(p, src); err != nil {
@@ -257,7 +261,16 @@ func (p *process) end() {
 	p.close()
 	p.dom.proc = nil
 	p.g.procs = slices.DeleteFunc(p.g.procs, func(q *process) bool { return q == p })
+	p.h.f.note(Event{Kind: Ended, Host: p.h.name, Guest: p.g.name})
 	p.h.touch()
+}
+
+// save is the guest's memory going to disk, and the process ending.
+func (p *process) save() {
+	if p.dom.proc == p && p.copy() && p.dom.def != nil && p.dom.state == inventory.StateRunning {
+		p.dom.saved = true
+		p.off("saved")
+	}
 }
 
 // off is the process dying in a way that libvirtd sees: the domain is off, and a

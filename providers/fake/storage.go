@@ -16,6 +16,7 @@ type directory struct {
 	names   []string // sorted
 	room    uint64
 	version uint64
+	free    bool // image locks do not work there
 }
 
 // file is a volume: what it says it holds, and how it came about. A file that
@@ -273,89 +274,5 @@ func (h *host) setAutostart(op plan.Op) error {
 		return fmt.Errorf("%s %s: %w", op.Class, op.Name, ErrMissing)
 	}
 	h.touch()
-	return nil
-}
-
-// doVolume begins as the real executor does: a name that is taken is looked for
-// with a refresh, so that what another host made is found too.
-func (h *host) doVolume(op plan.Op) error {
-	p := h.pools[op.Pool]
-	if p == nil {
-		return fmt.Errorf("pool %s: %w", op.Pool, ErrMissing)
-	}
-	if !p.active || p.lost == gone {
-		return fmt.Errorf("pool %s is not active: %w", op.Pool, ErrFailed)
-	}
-	defer h.touch()
-	dir := h.directoryOf(p)
-	have := dir.files[op.Name]
-	if p.known[op.Name] == "" {
-		p.remember(h)
-	}
-	switch op.Verb {
-	case plan.VolumeDelete:
-		if have != nil {
-			dir.drop(op.Name)
-			h.f.truth.deleted(h.f.clock.Now(), have, h.name, op)
-		}
-		p.learn(op.Name, nil)
-		return nil
-	case plan.VolumeAbsent:
-		if have != nil {
-			return fmt.Errorf("volume %s: %w", op.Name, ErrExists)
-		}
-		return nil
-	case plan.VolumeGrow:
-		if have == nil {
-			return fmt.Errorf("volume %s: %w", op.Name, ErrMissing)
-		}
-		dir.grow(have, op.Bytes)
-		p.learn(op.Name, have)
-		return nil
-	case plan.VolumeUpload:
-		if have != nil && op.Text != "" {
-			if !have.whole || have.content != op.Content {
-				return fmt.Errorf("volume %s holds something else: %w", op.Name, ErrExists)
-			}
-			return nil
-		}
-	}
-	if have != nil {
-		return fmt.Errorf("volume %s: %w", op.Name, ErrExists)
-	}
-	return h.makeVolume(op, p, dir)
-}
-
-func (h *host) makeVolume(op plan.Op, p *pool, dir *directory) error {
-	x, err := volumes.get(op.XML)
-	if err != nil {
-		return err
-	}
-	made := &file{content: "empty", whole: true, format: "raw"}
-	if x.Capacity != nil {
-		made.capacity = x.Capacity.Value
-	}
-	if x.Target != nil && x.Target.Format != nil {
-		made.format = x.Target.Format.Type
-	}
-	switch op.Verb {
-	case plan.VolumeClone:
-		from := dir.files[op.From]
-		if from == nil {
-			return fmt.Errorf("volume %s: %w", op.From, ErrMissing)
-		}
-		made.content, made.whole = from.content, from.whole
-		made.capacity = max(from.capacity, op.Bytes)
-	case plan.VolumeUpload:
-		made.content = op.Content
-	}
-	full := dir.room > 0 && dir.used()+made.capacity > dir.room
-	made.whole = made.whole && !full
-	dir.put(op.Name, made)
-	p.learn(op.Name, made)
-	h.f.truth.created(h.f.clock.Now(), made, h.name, op)
-	if full {
-		return fmt.Errorf("volume %s: %w", op.Name, ErrNoSpace)
-	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"3rc/plan"
 	"3rc/schema/inventory"
@@ -55,7 +54,6 @@ func (f *Fleet) Look() map[string]inventory.View {
 	defer f.mu.Unlock()
 	out := map[string]inventory.View{}
 	for _, h := range f.hosts {
-		f.queue().Run(f.clock.Now() + time.Second)
 		out[h.name] = h.looked()
 	}
 	return out

@@ -105,6 +105,9 @@ func (l *ledger) note(at time.Duration, e Event) {
 	l.changes++
 }
 
+// note writes down what happens now.
+func (f *Fleet) note(e Event) { f.truth.note(f.clock.Now(), e) }
+
 func (l *ledger) created(at time.Duration, x *file, host string, op plan.Op) {
 	l.know(x)
 	l.note(at, Event{Kind: Created, Host: host, Volume: x.id, Content: x.content, Op: op})
