@@ -190,13 +190,17 @@ func (m *Machine) anchorProbed(e AnchorProbed) {
 
 // unblinded judges again what could not be acted on.
 func (m *Machine) unblinded() {
-	for _, h := range m.order {
-		if h.state != Up {
-			m.touch(h)
-		}
-	}
+	m.touchUnwell()
 	for g := range m.restless {
 		m.touchGuest(g)
+	}
+}
+
+// touchUnwell judges again the hosts that are not up: an answer of another one
+// may be what they waited for.
+func (m *Machine) touchUnwell() {
+	for h := range m.unwell {
+		m.touch(h)
 	}
 }
 
@@ -233,7 +237,7 @@ func (m *Machine) looked(e Looked) {
 		wasBlind := m.blind()
 		h.goodL = e.Sent
 		h.pending = nil
-		m.crossed(h, h.l.count(Good, e.Sent, h.t()))
+		h.l.count(Good, e.Sent, h.t())
 		m.seen(h, e.View, e.Sent)
 		if len(m.anchors) == 0 {
 			m.countPending()
@@ -241,6 +245,7 @@ func (m *Machine) looked(e Looked) {
 		if wasBlind && !m.blind() {
 			m.unblinded()
 		}
+		m.touchUnwell()
 		m.denied(h, e.Sent)
 	case Bad:
 		if e.Sent < h.goodL {
@@ -259,7 +264,7 @@ func (m *Machine) looked(e Looked) {
 // countBad counts a silence of libvirt that is not our own.
 func (m *Machine) countBad(h *host, sent Instant) {
 	was := h.l.bad
-	c := h.l.count(Bad, sent, h.t())
+	h.l.count(Bad, sent, h.t())
 	if h.l.bad == was {
 		return // within fast_interval of the one before
 	}
@@ -273,7 +278,6 @@ func (m *Machine) countBad(h *host, sent Instant) {
 			m.beginOutage(h)
 		}
 	}
-	m.crossed(h, c)
 	m.touch(h)
 	if h.state != HostNew {
 		m.askAnchors(h)
@@ -301,13 +305,6 @@ func (e Epoch) nextIn(incarnation int) int {
 	return 1
 }
 
-func (m *Machine) crossed(h *host, c crossing) {
-	if c == wentDown && h.state == Suspect {
-		h.flap.fell(m.now, &h.t().Flap)
-		m.save()
-	}
-}
-
 func (m *Machine) hostProbed(e HostProbed) {
 	h := m.hosts[e.Host]
 	if h == nil || e.Probe >= len(h.probes) || e.Sent <= h.ignore {
@@ -326,6 +323,7 @@ func (m *Machine) hostProbed(e HostProbed) {
 func (m *Machine) signOfLife(h *host, sent Instant) {
 	wasBlind := m.blind()
 	h.goodSign = max(h.goodSign, sent)
+	m.touchUnwell()
 	m.denied(h, sent)
 	if len(m.anchors) == 0 {
 		m.countPending()

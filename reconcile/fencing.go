@@ -59,7 +59,7 @@ func (o *fenceOrder) failed(again bool, now Instant) {
 
 // mayFence says why the host is not switched off now, or "".
 func (m *Machine) mayFence(h *host) string {
-	if why := m.breaking(); why != "" {
+	if why := m.halted(); why != "" {
 		return why
 	}
 	_, askable := m.reached(h, Never)
@@ -78,7 +78,9 @@ func (m *Machine) mayFence(h *host) string {
 	case !askable:
 		return "there is nothing to ask whether our own side works: set anchors"
 	case m.now < h.order.retryAt:
-		return fmt.Sprintf("the last order failed (%s); the next comes in %s", h.order.why, h.order.retryAt.Sub(m.now))
+		return fmt.Sprintf("the last order failed (%s); it is tried again", h.order.why)
+	case m.blind():
+		return blindText
 	}
 	return ""
 }
@@ -110,26 +112,42 @@ func (r *rolls) answered() bool {
 	return true
 }
 
-// fallen are those who were up when the roll was called, and have failed since.
-func (r *rolls) fallen() []*host {
+func (m *Machine) rolled(h *host) bool { return h.order.called && h.order.roll.answered() }
+
+// rolledAfter: an off counts only once every other host has answered after it, or
+// is judged. Whoever fell silent meanwhile casts a doubt on the proof: the device
+// may be wired to that one.
+func (m *Machine) rolledAfter(h *host) bool { return h.order.after.answered() }
+
+// doubts are the hosts that fell silent during the order.
+func (o *fenceOrder) doubts() []*host {
 	var out []*host
-	for _, o := range r.hosts {
-		if o.state != Up && o.began >= r.since {
-			out = append(out, o)
+	for _, p := range o.after.hosts {
+		if p.state != Up && p.began >= o.sent {
+			out = append(out, p)
 		}
 	}
 	return out
 }
 
-func (m *Machine) rolled(h *host) bool { return h.order.called && h.order.roll.answered() }
-
-// rolledAfter: an off counts only once every other host has answered after it. If
-// one has fallen silent since the order, the device may be wired to that one.
-func (m *Machine) rolledAfter(h *host) bool {
-	if !h.order.after.answered() {
-		return false
+// innocent rules on a neighbour that fell silent while this host was switched off.
+// If the device is wired to the neighbour, the neighbour lost its power: so it
+// must be seen that it did not, or be switched off by its own devices.
+func (m *Machine) innocent(h, n *host) (Ruling, string) {
+	switch {
+	case n.state == Fenced && n.proof != nil && n.proof.ordered:
+		return Go, ""
+	case n.state == Fenced && n.proof != nil:
+		return No, fmt.Sprintf("%s lost its power during the order to %s, whose fence device may be wired to it", n.name, h.name)
+	case n.state == Up && n.viewSent > n.since:
+		for _, g := range n.residents() {
+			if s := g.here(); s != nil && s.whole() && s.from < h.proof.sent {
+				return Go, ""
+			}
+		}
+		return No, fmt.Sprintf("%s is back without the guests that it had, and may have lost its power by the order to %s", n.name, h.name)
 	}
-	return len(h.order.after.fallen()) == 0
+	return Wait, fmt.Sprintf("whether %s lost its power by the order to %s is not known yet", n.name, h.name)
 }
 
 // beginOrder begins with the first level.
@@ -222,29 +240,10 @@ func (m *Machine) levelDone(h *host) {
 // driveOrder looks after an order whose off waits for the roll.
 func (m *Machine) driveOrder(h *host) {
 	o := &h.order
-	if !o.proven {
-		return
-	}
-	var suspects []*host
-	for _, p := range o.after.hosts {
-		if p.state != Up && p.began >= o.sent {
-			suspects = append(suspects, p)
-		}
-	}
-	if max(h.goodL, h.goodSign) > o.heard {
+	if o.proven && max(h.goodL, h.goodSign) > o.heard {
 		m.distrust(h, o.current(), "it answers after its fence device said off")
 		o.proven, o.ended, o.why = false, true, "it answers after the device said off"
 		m.touch(h)
-		return
-	}
-	for _, p := range suspects {
-		if p.state.lost() || p.state == Degraded {
-			m.distrust(h, o.current(), fmt.Sprintf("%s fell silent during the order: the device may be wired to it", p.name))
-			o.proven, o.why = false, p.name+" fell silent during the order"
-			m.nextLevel(h)
-			m.touch(h)
-			return
-		}
 	}
 }
 

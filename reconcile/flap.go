@@ -23,6 +23,7 @@ type flap struct {
 	Value float64 `json:"value"`
 	At    Instant `json:"-"` // when Value was true
 	Held  bool    `json:"held,omitempty"`
+	until Instant // held: when the penalty has decayed
 }
 
 func (f *flap) at(now Instant, t *FlapThresholds) float64 {
@@ -38,6 +39,15 @@ func (f *flap) fell(now Instant, t *FlapThresholds) {
 	if f.Value >= t.Suppress {
 		f.Held = true
 	}
+	f.until = f.release(t)
+}
+
+// release is when the penalty has decayed below reuse.
+func (f *flap) release(t *FlapThresholds) Instant {
+	if f.Value < t.Reuse {
+		return f.At
+	}
+	return f.At.Add(time.Duration(math.Log2(f.Value/t.Reuse)*float64(t.HalfLife)) + time.Millisecond)
 }
 
 // held tells whether the object is held now, and if so until when.
@@ -45,11 +55,9 @@ func (f *flap) held(now Instant, t *FlapThresholds) (bool, Instant) {
 	if !f.Held {
 		return false, 0
 	}
-	v := f.at(now, t)
-	if v < t.Reuse {
+	if f.until = f.release(t); now >= f.until {
 		f.Held = false
 		return false, 0
 	}
-	left := time.Duration(math.Log2(v/t.Reuse)*float64(t.HalfLife)) + time.Millisecond
-	return true, now.Add(left)
+	return true, f.until
 }

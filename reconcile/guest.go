@@ -89,7 +89,8 @@ type guest struct {
 	retryAt  Instant
 	backoff  time.Duration
 	unplaced string
-	spent    bool // no host is left that was not tried
+	refused  string // why the last task was not carried out
+	spent    bool   // no host is left that was not tried
 	wanted   string
 	yielded  bool
 	storage  bool // its storage was gone: it is resumed in place when that is back
@@ -428,8 +429,15 @@ func (m *Machine) guestProbed(e GuestProbed) {
 		return // judged only on up hosts
 	}
 	p := &g.probes[e.Probe]
-	p.heard = max(p.heard, e.Sent)
+	if e.Sent < p.heard {
+		return // overtaken by a later question that was answered
+	}
+	p.heard = e.Sent
 	a := e.Answer
+	if a == Bad && !m.vouched(g, e.Sent) {
+		return
+	}
+	m.turned(g, a)
 	if agent && a == Bad && !p.ever || a == Bad && m.mass.on {
 		a = Unknown
 	}
@@ -474,10 +482,9 @@ func (m *Machine) countGuest(g *guest, a Answer, sent Instant) {
 			m.save()
 		}
 	}
-	was := g.counter.up(t)
 	c := g.counter.count(a, sent, t)
-	if c == wentDown && was {
-		m.fellByProbe(g)
+	if c == wentDown {
+		g.flap.fell(m.now, &t.Flap)
 	}
 	if a == Bad {
 		m.hurryGuest(g)
@@ -487,16 +494,17 @@ func (m *Machine) countGuest(g *guest, a Answer, sent Instant) {
 	}
 }
 
-// massFall notices when many guests turn bad by probe alone at once: then the
-// probes are to be doubted, not the guests.
-type massFall struct {
-	on   bool
-	fell []fallen
+// vouched tells whether a silence is the guest's own: its host answered a listing
+// that was asked for later. What is refused was answered, and needs no voucher.
+func (m *Machine) vouched(g *guest, sent Instant) bool {
+	return g.home.goodL >= sent || m.now.Sub(sent) < g.thresholds().Timeout/2
 }
 
-type fallen struct {
-	g  *guest
-	at Instant
+// massFall notices when the probes of many guests turn bad at once: then the
+// probes are to be doubted, not the guests.
+type massFall struct {
+	on  bool
+	bad map[*guest]Instant // since when the probes of a guest that was well are bad
 }
 
 const (
@@ -504,39 +512,57 @@ const (
 	massLeast  = 5
 )
 
-// fellByProbe counts a guest that its probes alone brought down.
-func (m *Machine) fellByProbe(g *guest) {
-	m.mass.fell = append(m.mass.fell, fallen{g, m.now})
+// turned follows what a guest's probes say, before it is counted.
+func (m *Machine) turned(g *guest, a Answer) {
+	_, was := m.mass.bad[g]
+	switch {
+	case a == Good && was:
+		delete(m.mass.bad, g)
+	case a == Bad && !was && g.answered:
+		if m.mass.bad == nil {
+			m.mass.bad = map[*guest]Instant{}
+		}
+		m.mass.bad[g] = m.now
+		m.wakeAt(timer{at: m.now.Add(massWindow), what: wakeMass})
+	default:
+		return
+	}
 	m.settleMass()
-	m.wakeAt(timer{at: m.now.Add(massWindow), what: wakeMass})
 }
 
+// settleMass finds out whether more than half of the probed guests turned bad
+// within the window; while that holds, those that are bad still count.
 func (m *Machine) settleMass() {
-	kept := m.mass.fell[:0:0]
-	for _, f := range m.mass.fell {
-		if m.now.Sub(f.at) < massWindow {
-			kept = append(kept, f)
-		}
-	}
-	m.mass.fell = kept
 	probed := 0
 	for _, g := range m.listed {
-		if len(g.probes) > 0 && g.home != nil && g.home.state == Up && g.pol.State == "running" {
+		if len(g.probes) > 0 && g.lively() && g.home.state == Up && g.pol.State == "running" {
 			probed++
 		}
 	}
-	on := len(kept) >= massLeast && 2*len(kept) > probed
+	n := 0
+	for g, at := range m.mass.bad {
+		switch {
+		case g.gone || !g.lively() || g.home.state != Up:
+			delete(m.mass.bad, g)
+		case m.mass.on || m.now.Sub(at) < massWindow:
+			n++
+		}
+	}
+	on := n >= massLeast && 2*n > probed
 	if on == m.mass.on {
 		return
 	}
 	m.mass.on = on
 	m.allGuests = true
 	if !on {
-		m.note(Record{Rule: "probes believed again", Because: "no more than half of the probed guests turned bad within 60 s", Tell: true})
+		m.note(Record{Rule: "probes believed again", Because: "no more than half of the probed guests are bad", Tell: true})
 		return
 	}
-	for _, f := range kept {
-		f.g.counter.settle(true, f.g.thresholds())
+	for g := range m.mass.bad {
+		g.counter.settle(true, g.thresholds())
+		for i := range g.probes {
+			g.probes[i].answer = Unknown
+		}
 	}
 	m.note(Record{Rule: "probes doubted", Because: "more than half of the probed guests turned bad within 60 s, by their probes alone", Not: "no guest is restarted for its probes", Tell: true})
 }

@@ -36,9 +36,10 @@ const (
 	settling = 60 * time.Second
 	// proofLife is how old an off may be when a guest is started elsewhere.
 	proofLife = 5 * time.Second
-	// fenceLimit bounds one order to one device: fence_ipmilan needs 20 s to give up
-	// on a dead BMC, and some PDUs as long to switch.
-	fenceLimit = 30 * time.Second
+	// fenceLimit bounds one order to one device, as Pacemaker's stonith-timeout does
+	// by default: fence_ipmilan needs 20 s to give up on a dead BMC, and slow PDUs
+	// longer to switch.
+	fenceLimit = 60 * time.Second
 	// retryFirst and retryMost are between two rounds of all levels.
 	retryFirst = 5 * time.Second
 	retryMost  = 60 * time.Second
@@ -120,6 +121,8 @@ type proof struct {
 	confirmed bool    // by a person
 	devices   []int   // whose word it is
 	ordered   bool
+	sent      Instant // of the order
+	doubts    []*host // fell silent during the order: the device may be wired to them
 }
 
 func newHost(p *HostPolicy, now Instant) *host {

@@ -395,6 +395,13 @@ func hostSilent(m *Machine, g *guest) (verdict, bool) {
 	if h.state == Down {
 		why = m.mayFence(h)
 	}
+	if m.blinking(why) {
+		m.wakeGuestAt(g, m.badAt.Add(m.fastest()))
+		if g.state == Held {
+			v = m.as(g)
+		}
+		return v, true
+	}
 	if w, ok := m.byLocks(g); ok {
 		return w, true
 	}
@@ -466,7 +473,13 @@ func hostOff(m *Machine, g *guest) (verdict, bool) {
 		return m.climb(g, Reinstall, "its host is off, and its relocations are spent"), true
 	}
 	why := h.name + " is proven off"
-	return verdict{state: g.waitingState(), why: why, wish: &Wish{Guest: g.name, Kind: Elsewhere, Rung: Relocate.String(), Host: h.name, Gone: true, Barred: m.barred(g, false), Why: why}}, true
+	w := &Wish{Guest: g.name, Kind: Elsewhere, Rung: Relocate.String(), Host: h.name, Gone: true, Barred: m.barred(g, false), Why: why}
+	for name := range m.tried(g) {
+		if name != h.name && w.Barred[name] == "" {
+			w.Barred[name] = "was tried before"
+		}
+	}
+	return verdict{state: g.waitingState(), why: why, wish: w}, true
 }
 
 // waitingState is shown while a guest waits for a place.

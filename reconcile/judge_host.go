@@ -70,7 +70,8 @@ var hostRules = []hostRule{
 	}},
 	{Returning, "silent again", func(m *Machine, h *host) (HostState, string, bool) {
 		good, complete := m.alive(h)
-		return Down, "libvirt is silent again, and nothing else answers", h.l.bad > h.since && h.l.bad > h.goodL && !h.l.up(h.t()) && !good && complete
+		booting := h.goodL < h.since && m.now.Sub(h.since) < h.t().BootGrace
+		return Down, "libvirt is silent again, and nothing else answers", !booting && h.l.bad > h.since && h.l.bad > h.goodL && !h.l.up(h.t()) && !good && complete
 	}},
 	{Returning, "settled", func(m *Machine, h *host) (HostState, string, bool) {
 		return Up, "good for 60 s, and swept", h.swept && h.l.up(h.t()) && h.goodSince != Never && m.now.Sub(h.goodSince) >= settling
@@ -146,8 +147,10 @@ func (m *Machine) hostRule(h *host) (rule string, to HostState, because string) 
 // enter puts a host into a state and does what belongs to that.
 func (m *Machine) enter(h *host, to HostState, rule, because string) {
 	from := h.state
-	h.state, h.since = to, m.now
-	m.revision++
+	m.become(h, to)
+	if from == Suspect && to != Up {
+		h.flap.fell(m.now, &h.t().Flap)
+	}
 	tell := to != Suspect && from != Suspect && from != HostNew || to == Degraded || to == Down || to == Fenced
 	rec := Record{Host: h.name, Rule: rule, From: string(from), To: string(to), Because: because, Tell: tell}
 	switch to {
@@ -168,7 +171,7 @@ func (m *Machine) enter(h *host, to HostState, rule, because string) {
 		h.order.failed(from == Fencing, m.now)
 		m.readPower(h)
 		m.callRoll(h)
-		if why := m.mayFence(h); why != "" {
+		if why := m.mayFence(h); why != "" && !m.blinking(why) {
 			rec.Not = "it is not fenced: " + why
 		}
 	case Fencing:
@@ -194,12 +197,22 @@ func (m *Machine) enter(h *host, to HostState, rule, because string) {
 	m.allGuests = true
 }
 
+// become puts a host into a state and nothing else.
+func (m *Machine) become(h *host, to HostState) {
+	h.state, h.since = to, m.now
+	m.revision++
+	delete(m.unwell, h)
+	if to != Up {
+		m.unwell[h] = true
+	}
+}
+
 // proven enters the proof on which guests may be started elsewhere.
 func (m *Machine) proven(h *host) {
 	switch {
 	case h.proof != nil && h.proof.confirmed:
 	case h.order.proven:
-		h.proof = &proof{at: h.order.heard, devices: h.order.current(), ordered: true}
+		h.proof = &proof{at: h.order.heard, sent: h.order.sent, devices: h.order.current(), ordered: true, doubts: h.order.doubts()}
 	default:
 		devices, at, _ := h.allOff(h.began, 2)
 		h.proof = &proof{at: at, devices: devices}
@@ -268,6 +281,7 @@ func (m *Machine) release(h *host) {
 		return // its guests are to be started elsewhere first
 	}
 	delete(m.hosts, h.name)
+	delete(m.unwell, h)
 	for _, g := range m.listed {
 		delete(g.sights, h.name)
 	}
@@ -305,7 +319,8 @@ func (m *Machine) maintained(h *host, was bool) {
 	m.allGuests = true
 	m.touch(h)
 	if was && !h.state.lost() {
-		h.state, h.since, h.began, h.l = HostNew, m.now, Never, newCounter()
+		m.become(h, HostNew)
+		h.began, h.l = Never, newCounter()
 		m.note(Record{Host: h.name, Rule: "out of maintenance", To: string(HostNew), Because: "it is judged anew"})
 		m.look(h)
 		return
@@ -372,7 +387,8 @@ func (m *Machine) judgeBreaker() {
 // recountDown takes a down host back to suspect, to be counted again before
 // anything is done to it.
 func (m *Machine) recountDown(h *host) {
-	h.state, h.since, h.order = Suspect, m.now, fenceOrder{}
+	m.become(h, Suspect)
+	h.order = fenceOrder{}
 	h.l.settle(true, h.t())
 	h.began = m.now
 	m.beginOutage(h)
@@ -384,6 +400,17 @@ func (m *Machine) recountDown(h *host) {
 
 // breaking says why nothing may be fenced, started elsewhere or moved now, or "".
 func (m *Machine) breaking() string {
+	if why := m.halted(); why != "" {
+		return why
+	}
+	if m.blind() {
+		return blindText
+	}
+	return ""
+}
+
+// halted is breaking without being blind, which passes in a moment most times.
+func (m *Machine) halted() string {
 	trouble, fresh, all := m.trouble()
 	switch {
 	case m.paused:
@@ -394,8 +421,14 @@ func (m *Machine) breaking() string {
 		return "the breaker is open: too many hosts are in trouble at once"
 	case trouble+fresh > m.pol.lostLimit(all) && fresh > 0:
 		return "too many hosts are not judged yet"
-	case m.blind():
-		return "the watcher is blind: nothing that it must reach answers"
 	}
 	return ""
+}
+
+const blindText = "the watcher is blind: nothing that it must reach answers"
+
+// blinking tells whether the watcher is blind only because what it must reach was
+// asked a moment ago.
+func (m *Machine) blinking(why string) bool {
+	return why == blindText && m.now.Sub(m.badAt) < m.fastest()
 }

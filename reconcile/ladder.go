@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // statedTwice tells whether libvirt has said the same of a guest twice, the
@@ -142,11 +143,16 @@ func (l *Ladder) rung(r Rung) RungPolicy {
 func (m *Machine) climb(g *guest, least Rung, because string) verdict {
 	if held, until := g.flap.held(m.now, &g.thresholds().Flap); held {
 		m.wakeGuestAt(g, until)
-		return verdict{state: Held, why: fmt.Sprintf("it flaps: held for %s more, or until `3rc clear %s`", until.Sub(m.now).Round(1e9), g.name)}
+		return verdict{state: Held, why: fmt.Sprintf("it flaps: held until its penalty has decayed (%s after the watch began), or until `3rc clear %s`", time.Duration(until).Round(time.Second), g.name)}
 	}
 	var spent []string
+	passing := ""
 	for r := max(g.rung, least, Restart); r <= Reinstall; r++ {
 		if g.pol.Ladder.rung(r).Attempts == 0 {
+			continue
+		}
+		if r == Restart && g.home != nil && g.home.maintenance() && m.left(g, r) > 0 {
+			passing = g.home.name + " is in maintenance, and a restart there waits for its end"
 			continue
 		}
 		if why := m.cannot(g, r); why != "" {
@@ -154,6 +160,9 @@ func (m *Machine) climb(g *guest, least Rung, because string) verdict {
 			continue
 		}
 		return verdict{state: g.climbing(r), why: because, wish: m.rungWish(g, r, because)}
+	}
+	if passing != "" {
+		return verdict{state: Held, why: because + "; " + passing}
 	}
 	if len(spent) == 0 {
 		spent = []string{"its recovery permits nothing more"}
@@ -178,8 +187,6 @@ func (m *Machine) cannot(g *guest, r Rung) string {
 		return fmt.Sprintf("%d attempts spent", g.pol.Ladder.rung(r).Attempts)
 	case r == Restart && (g.home == nil || g.home.state != Up || g.here() == nil):
 		return "its host is not up"
-	case r == Restart && g.home.maintenance():
-		return g.home.name + " is in maintenance"
 	case r == Relocate && g.pol.local():
 		return "a disk of it is local to its host"
 	case r == Relocate && (g.spent || m.untried(g) == 0):
@@ -351,6 +358,9 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 		m.wakeGuestAt(g, g.retryAt)
 		if v.state != Healthy && v.state != Probation {
 			v.state = g.againState(v)
+			if g.refused != "" {
+				v.state, v.why = Held, v.why+"; not done: "+g.refused
+			}
 		}
 		v.wish = nil
 		return v
@@ -365,7 +375,7 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 
 // againState is shown while a guest waits for the next try.
 func (g *guest) againState(v verdict) GuestState {
-	if g.unplaced != "" || g.state == Held {
+	if g.unplaced != "" {
 		return Held
 	}
 	return v.state
@@ -428,7 +438,7 @@ func (m *Machine) stale(g *guest) (*sight, string) {
 		}
 	}
 	for _, s := range g.seen() {
-		if s == home || s.host.state != Up && s.host.state != Returning {
+		if s == home || s.host.state != Up && s.host.state != Returning || s.host.viewSent <= s.host.since {
 			continue
 		}
 		if s.half() && s.fact.State.Live() || s.fact.Job {

@@ -28,6 +28,7 @@ type Machine struct {
 	locks    map[string]bool // "HOST/POOL" where a canary was refused
 	expected Instant         // when the next tick is due; Never: none
 
+	unwell      map[*host]bool // not up
 	dirtyHosts  map[*host]bool
 	dirtyGuests map[*guest]bool
 	allGuests   bool // every guest is to be judged again
@@ -52,7 +53,7 @@ func New(pol *Policy, incarnation int, memory *Recall, now Instant) (*Machine, [
 	m := &Machine{
 		incarnation: incarnation, now: now, hosts: map[string]*host{}, guests: map[string]*guest{},
 		badAt: Never, leads: true, locks: map[string]bool{}, expected: Never,
-		dirtyHosts: map[*host]bool{}, dirtyGuests: map[*guest]bool{}, wishing: map[*guest]bool{}, restless: map[*guest]bool{},
+		unwell: map[*host]bool{}, dirtyHosts: map[*host]bool{}, dirtyGuests: map[*guest]bool{}, wishing: map[*guest]bool{}, restless: map[*guest]bool{},
 	}
 	m.configure(pol)
 	if memory != nil {
@@ -256,6 +257,7 @@ func (m *Machine) configure(pol *Policy) {
 		if h == nil {
 			h = newHost(hp, m.now)
 			m.hosts[hp.Name] = h
+			m.unwell[h] = true
 			h.timers(m)
 		}
 		m.maintain(h, hp.Maintenance)

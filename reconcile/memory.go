@@ -161,6 +161,7 @@ func (m *Machine) recall(r Recall) {
 			h = newHost(hm.Policy, m.now)
 			h.removed = true
 			m.hosts[name] = h
+			m.unwell[h] = true
 			h.timers(m)
 		}
 		if h == nil {

@@ -67,7 +67,7 @@ func (m *Machine) closed(e Closed) {
 	counted := t.attempt >= 0 && t.attempt < len(g.attempts)
 	switch e.End {
 	case Finished:
-		g.backoff, g.retryAt = 0, Never
+		g.backoff, g.retryAt, g.refused = 0, Never, ""
 		m.finished(g, t)
 	case FailedEnd:
 		g.starting = Never
@@ -95,6 +95,7 @@ func (m *Machine) closed(e Closed) {
 			g.attempts = slices.Delete(g.attempts, t.attempt, t.attempt+1)
 		}
 		if e.End == Refused {
+			g.refused = e.Why
 			m.later(g)
 		}
 	}
@@ -328,6 +329,11 @@ func (m *Machine) awaitEnd(g *guest, h *host) (Ruling, string) {
 func (m *Machine) fresh(h *host) (Ruling, string) {
 	if h.proof.confirmed {
 		return Go, ""
+	}
+	for _, n := range h.proof.doubts {
+		if r, why := m.innocent(h, n); r != Go {
+			return r, why
+		}
 	}
 	old := false
 	for _, i := range h.proof.devices {

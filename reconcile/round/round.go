@@ -149,6 +149,9 @@ func (r *Round) Ended(e Ended, now reconcile.Instant) []Effect {
 		r.queue.End(j, errors.New(e.Why))
 		if t != nil && t.end == "" {
 			t.end = map[Outcome]reconcile.End{Failed: reconcile.FailedEnd, NotDone: reconcile.Refused, Open: reconcile.TimedOut}[e.Outcome]
+			if e.Outcome == Failed && j.Op.Verb == plan.DomainDestroy {
+				t.end = reconcile.Refused // a stop that fails is no attempt: it holds the guest
+			}
 			t.why = fmt.Sprintf("%s %s on %s: %s", j.Op.Verb, j.Op.Name, j.Op.Host, e.Why)
 			t.hosts = hostsOf([]plan.Op{j.Op})
 		}

@@ -168,6 +168,7 @@ func (w *World) observe() {
 	} else {
 		w.seen = c
 	}
+	w.check.reach()
 	log := w.fleet.Log()
 	for _, e := range log[w.logged:] {
 		w.happened(e)
