@@ -75,7 +75,8 @@ type host struct {
 
 	view     *inventory.View // the last good one
 	viewSent Instant         // when it was asked for
-	unsettle Instant         // a question about a statement is open since
+	oldView  Instant         // when the last View was asked for that an earlier watcher remembered
+	oldHolds []string        // the guests that it had
 	drained  bool            // by order
 	inMaint  bool            // by file
 	homes    map[*guest]bool
@@ -128,7 +129,7 @@ type proof struct {
 func newHost(p *HostPolicy, now Instant) *host {
 	h := &host{
 		name: p.Name, pol: p, state: HostNew, since: now, began: Never, l: newCounter(), goodL: Never, goodSign: Never,
-		asked: Never, ignore: Never, viewSent: Never, homes: map[*guest]bool{}, goodSince: Never, unsettle: Never, wake: Never, nextLook: Never, nextPower: Never,
+		asked: Never, ignore: Never, viewSent: Never, homes: map[*guest]bool{}, goodSince: Never, oldView: Never, wake: Never, nextLook: Never, nextPower: Never,
 	}
 	h.apply(p)
 	return h

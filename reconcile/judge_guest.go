@@ -207,7 +207,7 @@ func (g *guest) seen() []*sight {
 func (g *guest) awaiting() bool {
 	kept := g.settle[:0:0]
 	for _, h := range g.settle {
-		if h.state == Up && h.viewSent <= g.settleAt {
+		if (h.state == Up || h.state == Returning) && h.viewSent < g.settleAt {
 			kept = append(kept, h)
 		}
 	}
@@ -557,7 +557,7 @@ func runningHere(m *Machine, g *guest) (verdict, bool) {
 	}
 	if stale, _ := m.stale(g); stale != nil {
 		v.wish = m.sweepWish(g, stale)
-	} else if w := m.failback(g); w != nil {
+	} else if w := m.failback(g, v.state); w != nil {
 		v.wish = w
 	}
 	return v, true

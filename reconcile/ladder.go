@@ -24,6 +24,7 @@ func (m *Machine) statedTwice(g *guest, what string) bool {
 			m.save()
 		}
 		g.good = Never
+		g.counter.settle(false, g.thresholds())
 	}
 	return g.stated.twice
 }
@@ -483,8 +484,8 @@ func (m *Machine) sweptClean(h *host) bool {
 
 // failback wishes a guest back to a host that it prefers, once that has been up
 // for long.
-func (m *Machine) failback(g *guest) *Wish {
-	if !g.pol.Ladder.Failback || g.state != Healthy || m.now < g.retryAt {
+func (m *Machine) failback(g *guest, now GuestState) *Wish {
+	if !g.pol.Ladder.Failback || now != Healthy || m.now < g.retryAt {
 		return nil
 	}
 	for _, name := range g.pol.Prefer {

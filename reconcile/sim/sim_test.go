@@ -25,7 +25,7 @@ func TestScenarios(t *testing.T) {
 }
 
 func scenarios(t *testing.T, dir string) {
-	cfg, scs, files, diags := schema.LoadScenarios(os.DirFS(dir), schema.Options{})
+	cfg, scs, files, diags := schema.LoadScenarios(os.DirFS(dir), schema.Options{Given: given(dir)})
 	if diags.HasErrors() {
 		_ = files.Write(os.Stderr, diags, 100, false)
 		t.Fatal("it does not load")
