@@ -73,31 +73,23 @@ func (r Result) OK() bool { return len(r.Failed) == 0 && len(r.Skipped) == 0 }
 type run struct {
 	opts    Options
 	x       Executor
-	ops     []plan.Op
-	waiting []int         // per operation: how many that it needs are not done
-	next    map[int][]int // by ID: indexes of those that wait for it
-	state   []Stage
-	busy    map[string]int // by host
-	active  int
-	started []time.Time
-	events  chan Event
+	queue   *Queue
+	started map[*Job]time.Time
+	events  chan ended
 	result  Result
+}
+
+// ended is what a worker tells of its job.
+type ended struct {
+	job *Job
+	Event
 }
 
 // Run carries the plan out. It returns when nothing is under way any more.
 // Cancelling ctx aborts what is under way; closing opts.Stop does not.
 func Run(ctx context.Context, p *plan.Plan, x Executor, opts Options) Result {
-	r := &run{
-		opts: opts, x: x, ops: p.Ops,
-		waiting: make([]int, len(p.Ops)), state: make([]Stage, len(p.Ops)), started: make([]time.Time, len(p.Ops)),
-		next: map[int][]int{}, busy: map[string]int{}, events: make(chan Event),
-	}
-	for i, op := range p.Ops {
-		r.waiting[i] = len(op.Needs)
-		for _, n := range op.Needs {
-			r.next[n] = append(r.next[n], i)
-		}
-	}
+	r := &run{opts: opts, x: x, queue: NewQueue(opts.Parallelism), started: map[*Job]time.Time{}, events: make(chan ended)}
+	r.queue.Add("", p.Ops)
 	stop := opts.Stop
 	stopped := false
 	for {
@@ -109,7 +101,7 @@ func Run(ctx context.Context, p *plan.Plan, x Executor, opts Options) Result {
 		if !stopped && ctx.Err() == nil {
 			r.begin(ctx)
 		}
-		if r.active == 0 {
+		if r.queue.Active() == 0 {
 			break
 		}
 		select {
@@ -119,96 +111,57 @@ func Run(ctx context.Context, p *plan.Plan, x Executor, opts Options) Result {
 			stopped, stop = true, nil
 		}
 	}
-	r.skipRest()
+	r.skipped(r.queue.Drop("", fmt.Errorf("stopped before it began")))
 	return r.result
 }
 
 // begin starts every operation that is ready and for which there is room.
 func (r *run) begin(ctx context.Context) {
-	for i := range r.ops {
-		op := r.ops[i]
-		if r.state[i] != "" || r.waiting[i] > 0 || r.active >= max(1, r.opts.Parallelism) || r.crowded(op) {
-			continue
-		}
-		r.state[i] = Started
-		r.active++
-		r.busy[op.Host]++
-		if op.Dest != "" {
-			r.busy[op.Dest]++
-		}
-		r.started[i] = r.opts.Now()
-		r.report(Event{Op: op, Stage: Started})
-		go r.do(ctx, op)
-	}
+	r.queue.Each(func(j *Job) bool {
+		r.started[j] = r.opts.Now()
+		r.report(Event{Op: j.Op, Stage: Started})
+		go r.do(ctx, j)
+		return true
+	})
 }
 
-func (r *run) crowded(op plan.Op) bool {
-	return r.busy[op.Host] >= perHost || op.Dest != "" && r.busy[op.Dest] >= perHost
-}
-
-func (r *run) do(ctx context.Context, op plan.Op) {
+func (r *run) do(ctx context.Context, j *Job) {
 	var err error
 	if r.opts.Guard != nil {
-		err = r.opts.Guard(ctx, op)
+		err = r.opts.Guard(ctx, j.Op)
 	}
 	if err == nil {
-		err = r.x.Do(ctx, op, func(done, total uint64) {
-			r.events <- Event{Op: op, Stage: Progress, Part: done, Whole: total}
+		err = r.x.Do(ctx, j.Op, func(done, total uint64) {
+			r.events <- ended{j, Event{Op: j.Op, Stage: Progress, Part: done, Whole: total}}
 		})
 	}
 	if err != nil {
-		r.events <- Event{Op: op, Stage: Failed, Err: err}
+		r.events <- ended{j, Event{Op: j.Op, Stage: Failed, Err: err}}
 		return
 	}
-	r.events <- Event{Op: op, Stage: Done}
+	r.events <- ended{j, Event{Op: j.Op, Stage: Done}}
 }
 
-func (r *run) handle(e Event) {
-	i := e.Op.ID - 1
-	e.Elapsed = r.opts.Now().Sub(r.started[i])
-	if e.Stage == Progress {
-		r.report(e)
+func (r *run) handle(e ended) {
+	e.Elapsed = r.opts.Now().Sub(r.started[e.job])
+	r.report(e.Event)
+	switch e.Stage {
+	case Progress:
 		return
+	case Failed:
+		r.result.Failed = append(r.result.Failed, e.Event)
+	default:
+		r.result.Done++
 	}
-	r.active--
-	r.busy[e.Op.Host]--
-	if e.Op.Dest != "" {
-		r.busy[e.Op.Dest]--
-	}
-	r.state[i] = e.Stage
-	r.report(e)
-	if e.Stage == Failed {
-		r.result.Failed = append(r.result.Failed, e)
-		r.skip(e.Op, e.Op)
-		return
-	}
-	r.result.Done++
-	for _, j := range r.next[e.Op.ID] {
-		r.waiting[j]--
-	}
+	r.skipped(r.queue.End(e.job, e.Err))
 }
 
-// skip gives up everything that waits for a failed operation.
-func (r *run) skip(failed, cause plan.Op) {
-	for _, j := range r.next[failed.ID] {
-		if r.state[j] != "" {
-			continue
-		}
-		r.state[j] = Skipped
-		e := Event{Op: r.ops[j], Stage: Skipped, Err: fmt.Errorf("%s %s on %s failed", cause.Verb, cause.Name, cause.Host)}
+// skipped tells of operations that were given up.
+func (r *run) skipped(jobs []*Job) {
+	for _, j := range jobs {
+		e := Event{Op: j.Op, Stage: Skipped, Err: j.Err}
 		r.report(e)
 		r.result.Skipped = append(r.result.Skipped, e)
-		r.skip(r.ops[j], cause)
-	}
-}
-
-func (r *run) skipRest() {
-	for i := range r.ops {
-		if r.state[i] == "" {
-			e := Event{Op: r.ops[i], Stage: Skipped, Err: fmt.Errorf("stopped before it began")}
-			r.report(e)
-			r.result.Skipped = append(r.result.Skipped, e)
-		}
 	}
 }
 

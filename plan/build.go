@@ -285,6 +285,10 @@ func Check(p *Plan, in *Input) []string {
 func checkStart(in *Input, start Op, at map[string][]string, stopped map[string]bool) []string {
 	var found []string
 	for _, h := range in.Config.Hosts {
+		if in.Standing != nil {
+			found = append(found, checkSilent(in, start, h.Name)...)
+			continue
+		}
 		if !in.View(h.Name).Seen {
 			found = append(found, fmt.Sprintf("%s would be started on %s while %s was not seen", start.Name, start.Host, h.Name))
 		}
@@ -295,6 +299,21 @@ func checkStart(in *Input, start Op, at map[string][]string, stopped map[string]
 		}
 	}
 	return found
+}
+
+// checkSilent holds a start by the watch to this: a host that does not answer,
+// and had the guest when it did, is proven off, or disk locks stand for that.
+func checkSilent(in *Input, start Op, host string) []string {
+	h := in.Standing.Hosts[host]
+	if host == start.Host || h.Fresh || h.Off || h.View == nil || in.Config.Cluster.Unfenced == "locks" {
+		return nil
+	}
+	for _, f := range h.View.Facts {
+		if f.Class == inventory.Domain && f.State.Live() && (f.UUID == start.UUID || f.Name == start.Name) {
+			return []string{fmt.Sprintf("%s would be started on %s while %s, which ran it, is not proven off", start.Name, start.Host, host)}
+		}
+	}
+	return nil
 }
 
 // running lists the hosts on which guests have a process, by name and by UUID.

@@ -57,6 +57,7 @@ const (
 	Forgotten   Reason = "removed"     // a removed block says so
 	Leftover    Reason = "leftover"    // a definition that was left behind on another host
 	Adopted     Reason = "adopted"
+	Recovery    Reason = "recovery" // the watch's machine wants it
 
 	// Reasons to hold.
 	Unseen    Reason = "unseen"     // a host that may hold it did not answer
@@ -96,12 +97,16 @@ type Change struct {
 	Note    string  `json:"note,omitempty"` // in words for people; of a hold also the remedy
 	Fields  []Field `json:"fields,omitempty"`
 	Ops     []Op    `json:"-"`
+	// Wish is what the watch's machine asked for, if it did.
+	Wish *Wish `json:"-"`
 }
 
 // Input is everything that a plan is made from.
 type Input struct {
 	Config *schema.Config
 	Seen   inventory.Snapshot
+	// Standing is set by a watch that heals, and nil in a plan for people.
+	Standing *Standing
 }
 
 // View returns what a host reported. The zero View of a host that was not asked is not seen.

@@ -17,6 +17,7 @@ host "h" {
   for_each   = { for i, h in local.hosts : h => i + 1 }
   name       = each.key
   uri        = "qemu+tcp://10.77.0.${10 + each.value}/system"
+  capacity   = { cpus = 2, memory = "4GiB" } # what libvirt reports, where this is left out; scenarios ask nobody
   reserve    = { memory = "64MiB" }
   overcommit = { cpus = 4 }
 }

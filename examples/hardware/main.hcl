@@ -7,9 +7,18 @@ variable "image" {
   description = "Disk image that the guest begins as a copy of."
 }
 
-host "h1" { uri = "qemu+tcp://10.77.0.11/system" }
-host "h2" { uri = "qemu+tcp://10.77.0.12/system" }
-host "h3" { uri = "qemu+tcp://10.77.0.13/system" }
+host "h1" {
+  uri      = "qemu+tcp://10.77.0.11/system"
+  capacity = { cpus = 4, memory = "4GiB" }
+}
+host "h2" {
+  uri      = "qemu+tcp://10.77.0.12/system"
+  capacity = { cpus = 4, memory = "4GiB" }
+}
+host "h3" {
+  uri      = "qemu+tcp://10.77.0.13/system"
+  capacity = { cpus = 4, memory = "4GiB" }
+}
 
 pool "shared" {
   type   = "dir"

@@ -15,6 +15,7 @@ host "h" {
   name       = each.key
   uri        = "qemu+tcp://10.77.0.1${trimprefix(each.key, "h")}/system"
   labels     = { rack = each.value }
+  capacity   = { cpus = 2, memory = "4GiB" }
   overcommit = { cpus = 8 }
   reserve    = { memory = "256MiB" }
 }

@@ -425,7 +425,7 @@ func (b *builder) growOps(run *lx.Domain) (ops []plan.Op, fields []plan.Field) {
 			continue
 		}
 		fields = append(fields, plan.Field{Path: "disk." + x.label + ".size", Before: schema.Size(x.from).String(), After: schema.Size(x.grow).String(), When: plan.Live})
-		mv := b.mark.volume(x.label)
+		mv := b.mark.Volume(x.label)
 		if at := -1; run != nil {
 			if at = findDisk(run, x); at >= 0 {
 				op := b.op(plan.DomainBlockGrow)

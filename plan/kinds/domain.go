@@ -277,7 +277,7 @@ func (b *builder) ignored(attr string) bool {
 }
 
 // define is the operation that writes a definition with a mark.
-func (b *builder) define(d *lx.Domain, m Mark) plan.Op {
+func (b *builder) define(d *lx.Domain, m inventory.Mark) plan.Op {
 	if m.Address == b.mark.Address {
 		m.Digest = b.digest()
 	}
@@ -293,7 +293,7 @@ func (b *builder) define(d *lx.Domain, m Mark) plan.Op {
 	if c.Metadata == nil {
 		c.Metadata = &lx.DomainMetadata{}
 	}
-	c.Metadata.XML = m.with(c.Metadata.XML)
+	c.Metadata.XML = m.With(c.Metadata.XML)
 	op := b.op(plan.DomainDefine)
 	op.XML = marshal(&c)
 	return op

@@ -25,6 +25,9 @@ func All() []plan.Kind {
 type reader struct {
 	in   *plan.Input
 	seen map[string][]sighting // by host
+
+	cfg   *schema.Config // that loads were read for
+	loads map[string]hostLoad
 }
 
 // sightings are the guests that a host reported.
@@ -46,9 +49,9 @@ func (r *reader) sightings(in *plan.Input, host string) []sighting {
 type sighting struct {
 	host string
 	fact inventory.Fact
-	dom  *lx.Domain // inactive
-	mark *Mark      // nil: not marked
-	err  error      // its definition or mark cannot be read
+	dom  *lx.Domain      // inactive
+	mark *inventory.Mark // nil: not marked
+	err  error           // its definition or mark cannot be read
 
 	adopted bool // not marked yet, and to be taken over
 }
@@ -95,13 +98,13 @@ func look(host string, fact inventory.Fact) sighting {
 		return s
 	}
 	if s.dom.Metadata != nil {
-		s.mark, s.err = readMark(s.dom.Metadata.XML)
+		s.mark, s.err = inventory.MetadataMark(s.dom.Metadata.XML)
 	}
 	return s
 }
 
 func (f *fleet) sort(s sighting, byAddress, byName map[string]*guest) {
-	ours := s.mark.of(f.in.Config.Cluster.Name, s.fact.UUID)
+	ours := s.mark.Of(f.in.Config.Cluster.Name, s.fact.UUID)
 	if ours {
 		for _, v := range s.mark.Volumes {
 			if v.Base != "" {

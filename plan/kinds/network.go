@@ -60,16 +60,16 @@ func (k networks) networkOn(in *plan.Input, n *schema.Network, host string, v in
 		return []plan.Change{c}
 	}
 	var seen lx.Network
-	var mark *Mark
+	var mark *inventory.Mark
 	err := seen.Unmarshal(fact.XML)
 	if err == nil && seen.Metadata != nil {
-		mark, err = readMark(seen.Metadata.XML)
+		mark, err = inventory.MetadataMark(seen.Metadata.XML)
 	}
 	switch {
 	case err != nil:
 		c.Action, c.Reason, c.Note = plan.Hold, plan.Upset, err.Error()
 		return []plan.Change{c}
-	case !mark.of(in.Config.Cluster.Name, fact.UUID):
+	case !mark.Of(in.Config.Cluster.Name, fact.UUID):
 		c.Action, c.Reason = plan.Hold, plan.Foreign
 		c.Note = fmt.Sprintf("%s has a network %q that 3rc did not make: set existing = true to use it as it is, or name = to give ours another name", host, n.Name)
 		return []plan.Change{c}
@@ -189,7 +189,7 @@ func dhcpText(n *lx.Network) string {
 
 // networkXML is the network as the configuration describes it, on one host.
 func networkXML(cfg *schema.Config, n *schema.Network, host string) *lx.Network {
-	mark := Mark{Cluster: cfg.Cluster.Name, Address: n.Ident.Address, UUID: cfg.UUID(n.Ident.Address)}
+	mark := inventory.Mark{Cluster: cfg.Cluster.Name, Address: n.Ident.Address, UUID: cfg.UUID(n.Ident.Address)}
 	x := &lx.Network{Name: n.Name, UUID: cfg.UUID(n.Ident.Address), Metadata: &lx.NetworkMetadata{XML: mark.String()}}
 	bridge := n.Bridge
 	if b, ok := n.Bridges[host]; ok {
@@ -238,8 +238,8 @@ func (k networks) gone(in *plan.Input, wanted map[string]bool) []plan.Change {
 			if seen.Unmarshal(f.XML) != nil || seen.Metadata == nil {
 				continue
 			}
-			mark, err := readMark(seen.Metadata.XML)
-			if err != nil || !mark.of(in.Config.Cluster.Name, f.UUID) {
+			mark, err := inventory.MetadataMark(seen.Metadata.XML)
+			if err != nil || !mark.Of(in.Config.Cluster.Name, f.UUID) {
 				continue
 			}
 			c := plan.Change{Address: mark.Address, Kind: "network", Name: f.Name, Host: host, Action: plan.Destroy, Reason: plan.Gone}

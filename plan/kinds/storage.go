@@ -30,8 +30,8 @@ type builder struct {
 	f       *fleet
 	vm      *schema.VM
 	host    string
-	mark    Mark // as it is to be in the end
-	old     *Mark
+	mark    inventory.Mark // as it is to be in the end
+	old     *inventory.Mark
 	disks   []disk
 	storage []plan.Op // what makes the volumes
 	claims  []plan.Op // what sees that the names of new volumes are free, before the mark claims them
@@ -45,7 +45,7 @@ type builder struct {
 func (f *fleet) builder(vm *schema.VM, host, uuid string, at *sighting) *builder {
 	b := &builder{f: f, vm: vm, host: host, uuid: uuid, at: at, newborn: at == nil}
 	if at != nil {
-		b.old, b.mark = at.mark, at.mark.copy()
+		b.old, b.mark = at.mark, at.mark.Copy()
 	}
 	b.mark.Cluster, b.mark.Address = f.in.Config.Cluster.Name, vm.Address
 	b.mark.PreventDestroy = vm.PreventDestroy
@@ -147,7 +147,7 @@ func (b *builder) disk(d *schema.Disk) {
 		b.attach(d, p, dir, out)
 		return
 	}
-	mv := b.mark.volume(d.Label)
+	mv := b.mark.Volume(d.Label)
 	if mv != nil && mv.Pool != p.Name && !mv.Done {
 		mv.Aside, mv.Delete = true, true // it holds nothing, so that nothing has to move
 		mv = nil
@@ -157,13 +157,13 @@ func (b *builder) disk(d *schema.Disk) {
 		return
 	}
 	if mv == nil {
-		gen := b.mark.nextGen(d.Label)
+		gen := b.mark.NextGen(d.Label)
 		name := fmt.Sprintf("%s.%s.%d.%s", b.vm.Name, d.Label, gen, d.Format)
 		if _, found, _ := b.known(p, name); found {
 			b.refuse(plan.Foreign, "pool %q already has a volume %q that 3rc did not make for this guest: move it away, or attach it as it is with volume = %q", p.Name, name, name)
 			return
 		}
-		mv = b.claim(MarkVolume{Pool: p.Name, Name: name, Disk: d.Label, Gen: gen})
+		mv = b.claim(inventory.MarkVolume{Pool: p.Name, Name: name, Disk: d.Label, Gen: gen})
 	}
 	mv.Delete = d.OnDelete == "delete"
 	out.path = dir + "/" + mv.Name
@@ -173,7 +173,7 @@ func (b *builder) disk(d *schema.Disk) {
 		b.refuse(plan.Upset, "its mark says that the volume %s/%s was never finished, and the running guest uses it: somebody else started it. Shut it down, look at what the volume holds, and move it away if it is worth keeping", p.Name, mv.Name)
 	case !mv.Done:
 		out.made = true
-		b.fill(d, p, mv, found || !certain && b.old.volume(d.Label) != nil)
+		b.fill(d, p, mv, found || !certain && b.old.Volume(d.Label) != nil)
 	case certain && !found:
 		b.refuse(plan.Lost, "the volume %s/%s of disk %q is gone. 3rc does not make an empty disk in its place: bring the volume back, or destroy the guest and let it be made anew", p.Name, mv.Name, d.Label)
 	case found:
@@ -208,7 +208,7 @@ func (b *builder) attach(d *schema.Disk, p *schema.Pool, dir string, out disk) {
 
 // claim writes a new volume into the mark, once it is known that nobody else has
 // one of that name.
-func (b *builder) claim(v MarkVolume) *MarkVolume {
+func (b *builder) claim(v inventory.MarkVolume) *inventory.MarkVolume {
 	b.claims = append(b.claims, plan.Op{
 		Host: b.host, Verb: plan.VolumeAbsent, Class: inventory.Volume, Pool: v.Pool, Name: v.Name, Rank: b.vm.Priority,
 		Requires: []string{keyPool(b.host, v.Pool)}, Provides: []string{keyGuest(b.vm.Address, stageClaimed)},
@@ -260,7 +260,7 @@ func capacity(x *lx.StorageVolume) uint64 {
 
 // fill makes a disk's volume. What an interrupted apply left of it is the
 // mark's own, holds nothing of worth, and goes first.
-func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *MarkVolume, found bool) {
+func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVolume, found bool) {
 	key := keyVolume(p.Name, mv.Name)
 	var requires []string
 	requires = append(requires, keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined))
@@ -289,7 +289,7 @@ func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *MarkVolume, found boo
 
 // fromImage makes the disk begin as a copy of an image, which is uploaded once
 // for each pool.
-func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, mv *MarkVolume, x *lx.StorageVolume, op *plan.Op) {
+func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVolume, x *lx.StorageVolume, op *plan.Op) {
 	img, ok := b.f.in.Seen.Images[d.Image.Address]
 	if !ok || img.Why != "" {
 		b.refuse(plan.Image, "%s: %s", d.Image.Address, img.Why)
@@ -368,14 +368,14 @@ func (b *builder) seed() {
 	}
 	p := b.f.in.Config.Pool(b.vm.Disks[0].Pool.Name)
 	digest := SeedDigest(b.vm)
-	mv := b.mark.volume(seedDisk)
+	mv := b.mark.Volume(seedDisk)
 	if mv != nil && (mv.Pool != p.Name || mv.Done && mv.Digest != digest) {
 		mv.Aside, mv.Delete = true, true
 		mv = nil
 	}
 	if mv == nil {
-		gen := b.mark.nextGen(seedDisk)
-		mv = b.claim(MarkVolume{Pool: p.Name, Name: fmt.Sprintf("%s.%s.%d.iso", b.vm.Name, seedDisk, gen), Disk: seedDisk, Gen: gen, Delete: true})
+		gen := b.mark.NextGen(seedDisk)
+		mv = b.claim(inventory.MarkVolume{Pool: p.Name, Name: fmt.Sprintf("%s.%s.%d.iso", b.vm.Name, seedDisk, gen), Disk: seedDisk, Gen: gen, Delete: true})
 	}
 	mv.Digest = digest
 	_, found, certain := b.known(p, mv.Name)
@@ -383,12 +383,12 @@ func (b *builder) seed() {
 		mv.Done = false // a seed holds nothing that cannot be made again
 	}
 	if !mv.Done {
-		b.fillSeed(p, mv, found || !certain && b.old.volume(seedDisk) != nil)
+		b.fillSeed(p, mv, found || !certain && b.old.Volume(seedDisk) != nil)
 	}
 	b.disks = append(b.disks, disk{label: seedDisk, bus: "scsi", format: "raw", path: b.target(p) + "/" + mv.Name, cdrom: true})
 }
 
-func (b *builder) fillSeed(p *schema.Pool, mv *MarkVolume, found bool) {
+func (b *builder) fillSeed(p *schema.Pool, mv *inventory.MarkVolume, found bool) {
 	key := keyVolume(p.Name, mv.Name)
 	op := plan.Op{Host: b.host, Class: inventory.Volume, Pool: p.Name, Name: mv.Name, Provides: []string{key},
 		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)}}
@@ -474,8 +474,8 @@ func (f *fleet) unused(pool, name string) bool {
 }
 
 // undone is the mark before the volumes are made.
-func (b *builder) undone() Mark {
-	m := b.mark.copy()
+func (b *builder) undone() inventory.Mark {
+	m := b.mark.Copy()
 	made := map[string]bool{}
 	for _, k := range b.made {
 		made[k] = true

@@ -94,7 +94,7 @@ func (b *builder) definitionOps(c *plan.Change, s sighting, want *lx.Domain, fie
 	c.Ops = append(c.Ops, last)
 }
 
-func incomplete(m *Mark) bool {
+func incomplete(m *inventory.Mark) bool {
 	for _, v := range m.Volumes {
 		if !v.Done {
 			return true
@@ -103,11 +103,11 @@ func incomplete(m *Mark) bool {
 	return false
 }
 
-func sameVolumes(old *Mark, now Mark) bool {
+func sameVolumes(old *inventory.Mark, now inventory.Mark) bool {
 	if old == nil || len(old.Volumes) != len(now.Volumes) {
 		return old == nil && len(now.Volumes) == 0
 	}
-	byName := map[string]MarkVolume{}
+	byName := map[string]inventory.MarkVolume{}
 	for _, v := range old.Volumes {
 		byName[v.Pool+"/"+v.Name] = v
 	}

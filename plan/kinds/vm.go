@@ -81,7 +81,7 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 	}
 	if len(g.seen) == 0 && len(g.foreign) == 1 {
 		s := g.foreign[0]
-		s.mark = &Mark{Cluster: f.in.Config.Cluster.Name, Address: g.vm.Address}
+		s.mark = &inventory.Mark{Cluster: f.in.Config.Cluster.Name, Address: g.vm.Address}
 		s.adopted = true
 		g.seen, g.foreign = []sighting{s}, nil
 		return plan.Change{}, false
@@ -316,7 +316,7 @@ func (f *fleet) diffOrphan(s sighting) plan.Change {
 	} else {
 		op.Expect = plan.Expect{Power: plan.IsOff, Digest: digest}
 	}
-	given := s.mark.copy()
+	given := s.mark.Copy()
 	var kept []string
 	var deletes []plan.Op
 	for i, v := range given.Volumes {

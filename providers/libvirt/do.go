@@ -92,6 +92,7 @@ var verbs = map[plan.Verb]verb{
 	plan.DomainDefine:    {defineDomain, "defining domain", quickLimit},
 	plan.DomainMark:      {markDomain, "marking domain", quickLimit},
 	plan.DomainStart:     {startDomain, "starting domain", startLimit},
+	plan.DomainSuspend:   {suspendDomain, "suspending domain", quickLimit},
 	plan.DomainResume:    {resumeDomain, "resuming domain", quickLimit},
 	plan.DomainShutdown:  {shutdownDomain, "shutting down domain", 0}, // see shutdownDomain
 	plan.DomainDestroy:   {destroyDomain, "destroying domain", 2 * goneLimit},

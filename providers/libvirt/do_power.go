@@ -38,6 +38,20 @@ func resumeDomain(ctx context.Context, j *job) error {
 	return j.settle(ctx, err, running)
 }
 
+// suspendDomain halts a running process, which keeps its memory and its disks.
+func suspendDomain(ctx context.Context, j *job) error {
+	halted := func(s sight) bool { return s.state == inventory.StatePaused }
+	s, finished, err := j.ready(ctx, false, halted)
+	if finished || err != nil {
+		return err
+	}
+	if s.state != inventory.StateRunning {
+		return faultf(ErrStale, "it was to be running, and %v", s)
+	}
+	err = j.actDomain(ctx, func(d *lv.Domain) error { return d.Suspend() })
+	return j.settle(ctx, err, halted)
+}
+
 // shutdownDomain asks the guest to shut down, again every ten seconds, and
 // destroys it when its time is up. The operation's limit is the guest's time; the
 // destroy has its own after it.

@@ -1,4 +1,4 @@
-package kinds
+package inventory
 
 import (
 	"bytes"
@@ -42,8 +42,21 @@ type MarkVolume struct {
 	Digest string `xml:"digest,attr,omitempty"` // of a seed's contents, without its secrets
 }
 
-// ours reads our mark out of a metadata element's contents.
-func readMark(metadata string) (*Mark, error) {
+// ReadMark reads our mark out of a domain's definition; nil if there is none.
+func ReadMark(domain string) (*Mark, error) {
+	_, rest, ok := strings.Cut(domain, "<metadata>")
+	if !ok || !strings.Contains(rest, namespace) {
+		return nil, nil
+	}
+	metadata, _, ok := strings.Cut(rest, "</metadata>")
+	if !ok {
+		return nil, fmt.Errorf("its metadata does not end")
+	}
+	return MetadataMark(metadata)
+}
+
+// MetadataMark reads our mark out of a metadata element's contents.
+func MetadataMark(metadata string) (*Mark, error) {
 	start, end, err := findMark(metadata)
 	if err != nil || start < 0 {
 		return nil, err
@@ -96,9 +109,9 @@ func findMark(metadata string) (start, end int, err error) {
 	}
 }
 
-// with puts the mark into a metadata element's contents, in place of an older
+// With puts the mark into a metadata element's contents, in place of an older
 // one, and leaves what others wrote there as it is.
-func (m Mark) with(metadata string) string {
+func (m Mark) With(metadata string) string {
 	start, end, err := findMark(metadata)
 	rest := metadata
 	if err == nil && start >= 0 {
@@ -124,8 +137,8 @@ func (m Mark) String() string {
 	return b.String()
 }
 
-// volume gives the volume that is the disk now.
-func (m *Mark) volume(disk string) *MarkVolume {
+// Volume gives the volume that is the disk now.
+func (m *Mark) Volume(disk string) *MarkVolume {
 	if m == nil {
 		return nil
 	}
@@ -137,8 +150,8 @@ func (m *Mark) volume(disk string) *MarkVolume {
 	return nil
 }
 
-// nextGen is the generation of a new volume of the disk.
-func (m *Mark) nextGen(disk string) int {
+// NextGen is the generation of a new volume of the disk.
+func (m *Mark) NextGen(disk string) int {
 	gen := 1
 	if m != nil {
 		for _, v := range m.Volumes {
@@ -150,8 +163,8 @@ func (m *Mark) nextGen(disk string) int {
 	return gen
 }
 
-// copyOf gives a mark that can be changed.
-func (m *Mark) copy() Mark {
+// Copy gives a mark that can be changed.
+func (m *Mark) Copy() Mark {
 	if m == nil {
 		return Mark{}
 	}
@@ -160,8 +173,8 @@ func (m *Mark) copy() Mark {
 	return c
 }
 
-// of tells whether the mark is the cluster's own, and was written for this very
+// Of tells whether the mark is the cluster's own, and was written for this very
 // object: a clone or a copy that kept the metadata is somebody else's.
-func (m *Mark) of(cluster, uuid string) bool {
+func (m *Mark) Of(cluster, uuid string) bool {
 	return m != nil && m.Cluster == cluster && (m.UUID == "" || m.UUID == uuid)
 }

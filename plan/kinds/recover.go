@@ -1,0 +1,257 @@
+package kinds
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"3rc/plan"
+	"3rc/plan/place"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// Recovery is the kind that heals: it finds the way for what the watch's machine
+// permits and asks for, and touches nothing else.
+func Recovery() []plan.Kind { return []plan.Kind{recoveries{&reader{}}} }
+
+// recoveries turn wishes into changes.
+type recoveries struct{ *reader }
+
+// recovery is the work of one round.
+type recovery struct {
+	*fleet
+	st      *plan.Standing
+	vms     map[string]*schema.VM
+	problem place.Fleet
+	at      map[string]int // of each guest in the problem
+}
+
+// Diff finds the way for every wish, the most urgent first.
+func (k recoveries) Diff(in *plan.Input) []plan.Change {
+	if in.Standing == nil || len(in.Standing.Wishes) == 0 {
+		return nil
+	}
+	r := &recovery{fleet: k.seenOnly(in), st: in.Standing, vms: map[string]*schema.VM{}, at: map[string]int{}}
+	for _, vm := range in.Config.VMs {
+		r.vms[vm.Name] = vm
+	}
+	var need []*plan.Wish
+	for _, w := range r.st.Wishes {
+		if w.Kind == plan.WishRelocate || w.Kind == plan.WishReinstall || w.Kind == plan.WishMigrate || w.Kind == plan.WishStart {
+			need = append(need, w)
+		}
+	}
+	where := r.places(k.reader, need)
+	var out []plan.Change
+	for _, w := range r.st.Wishes {
+		out = append(out, r.change(w, where)...)
+	}
+	return append(out, r.yields(where)...)
+}
+
+// seenOnly is a fleet without its guests sorted out: the machine has done that.
+func (r *reader) seenOnly(in *plan.Input) *fleet {
+	return &fleet{in: in, stores: map[string]*hostStorage{}, others: map[string][]sighting{}, bases: map[string]bool{}, unseen: in.Seen.Unseen()}
+}
+
+// places finds a host for every wish that needs one.
+func (r *recovery) places(k *reader, need []*plan.Wish) placement {
+	if len(need) == 0 {
+		return placement{}
+	}
+	wishes := map[string]*plan.Wish{}
+	for _, w := range need {
+		wishes[w.Guest] = w
+	}
+	for _, h := range r.in.Config.Hosts {
+		st := r.st.Hosts[h.Name]
+		used := k.load(r.in, h.Name)
+		ph := r.placeHost(h, nil)
+		ph.Used, ph.Closed = used, st.Closed
+		r.problem.Hosts = append(r.problem.Hosts, ph)
+	}
+	barred := barring{f: r.fleet, cache: map[string]map[string]string{}}
+	for _, g := range r.st.Guests {
+		vm := r.vms[g.Name]
+		if vm == nil {
+			continue
+		}
+		r.at[g.Name] = len(r.problem.Guests)
+		r.problem.Guests = append(r.problem.Guests, r.guest(vm, g, wishes[g.Name], &barred))
+	}
+	for _, g := range r.in.Config.Groups {
+		pg := place.Group{Name: g.Name, Spread: g.Spread, Together: g.Together, Strict: g.Strict}
+		for _, m := range g.Members {
+			pg.Members = append(pg.Members, m.Name)
+		}
+		r.problem.Groups = append(r.problem.Groups, pg)
+	}
+	moves, unplaced := place.Place(r.problem)
+	p := placement{moves: map[string]place.Move{}, unplaced: map[string]place.Unplaced{}}
+	for _, m := range moves {
+		p.moves[m.Guest] = m
+	}
+	for _, u := range unplaced {
+		p.unplaced[u.Guest] = u
+	}
+	return p
+}
+
+// guest puts one guest into the terms of placement: where it takes room, or, if
+// it is to be placed, where it may go.
+func (r *recovery) guest(vm *schema.VM, g plan.GuestStanding, w *plan.Wish, b *barring) place.Guest {
+	out := place.Guest{Name: vm.Name, Memory: uint64(vm.Memory), VCPUs: vm.VCPUs, Priority: vm.Priority, Preempt: vm.Preempt, Host: g.Host, Off: g.Host == ""}
+	if w == nil {
+		return out
+	}
+	out.Host, out.Off, out.Priority = "", false, max(out.Priority, w.Lent)
+	if p := vm.Place; p != nil {
+		out.Prefer, out.Allow, out.Require = schema.Names(p.Prefer), schema.Names(p.Allow), p.Require
+	}
+	if w.Target != "" && w.Kind != plan.WishMigrate {
+		out.Allow, out.Require = []string{w.Target}, nil // where it is defined already
+	} else if w.Target != "" {
+		out.Allow = []string{w.Target}
+	}
+	out.Barred = map[string]string{}
+	for h, why := range b.of(&guest{vm: vm}) {
+		out.Barred[h] = why
+	}
+	for h, why := range w.Barred {
+		out.Barred[h] = why
+	}
+	if w.Host != "" && w.Kind == plan.WishStart {
+		out.Prefer = append([]string{w.Host}, out.Prefer...)
+	}
+	return out
+}
+
+// change is what one wish comes to.
+func (r *recovery) change(w *plan.Wish, where placement) []plan.Change {
+	vm := r.vms[w.Guest]
+	if vm == nil {
+		return nil
+	}
+	c := change(vm, plan.Update, plan.Recovery, w.Host, w.Why)
+	c.Wish, c.When = w, plan.Live
+	if u, stuck := where.unplaced[w.Guest]; stuck {
+		c.Action, c.Reason, c.Note = plan.Hold, plan.NoHost, u.Why()
+		return []plan.Change{c}
+	}
+	x := &healer{r: r, vm: vm, w: w}
+	switch w.Kind {
+	case plan.WishStart, plan.WishRelocate, plan.WishReinstall:
+		c.Dest = where.moves[w.Guest].To
+		c.Note = strings.TrimSuffix(w.Why+"; "+where.moves[w.Guest].Why, "; ")
+	case plan.WishMigrate:
+		c.Action, c.Dest = plan.Migrate, where.moves[w.Guest].To
+	case plan.WishRestart:
+		c.Dest = w.Target
+	}
+	c.Ops = x.ops(&c)
+	return []plan.Change{c}
+}
+
+// yields finds guests that make room for one that has none: only those that say
+// preempt = true, strictly lower, on a host that would then take it; the fewest,
+// of them the lowest.
+func (r *recovery) yields(where placement) []plan.Change {
+	var out []plan.Change
+	gone := map[string]bool{}
+	for _, w := range r.st.Wishes {
+		u, stuck := where.unplaced[w.Guest]
+		if !stuck {
+			continue
+		}
+		var best []place.Guest
+		for _, f := range u.Refusals {
+			if f.Code != place.Memory && f.Code != place.CPUs {
+				continue
+			}
+			if set := r.victims(w, f, gone); set != nil && (best == nil || len(set) < len(best)) {
+				best = set
+			}
+		}
+		for _, v := range best {
+			gone[v.Name] = true
+			vm := r.vms[v.Name]
+			y := &plan.Wish{Guest: v.Name, Kind: plan.WishYield, Host: v.Host, Live: true, Why: fmt.Sprintf("%s, of higher priority, has no other place", w.Guest)}
+			c := change(vm, plan.Update, plan.Recovery, v.Host, y.Why)
+			c.Wish, c.When = y, plan.Live
+			c.Ops = (&healer{r: r, vm: vm, w: y}).ops(&c)
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// victims are those that would have to yield on one host.
+func (r *recovery) victims(w *plan.Wish, f place.Refusal, gone map[string]bool) []place.Guest {
+	winner := r.problem.Guests[r.at[w.Guest]]
+	var can []place.Guest
+	for _, g := range r.problem.Guests {
+		if g.Host == f.Host && !g.Off && g.Preempt && g.Priority < winner.Priority {
+			if gone[g.Name] || r.busy(g.Name) {
+				return nil // room is being made there already
+			}
+			can = append(can, g)
+		}
+	}
+	sort.Slice(can, func(i, j int) bool {
+		if can[i].Priority != can[j].Priority {
+			return can[i].Priority < can[j].Priority
+		}
+		if can[i].Memory != can[j].Memory {
+			return can[i].Memory > can[j].Memory
+		}
+		return can[i].Name < can[j].Name
+	})
+	lacks := f.Lacks
+	for i, g := range can {
+		lacks.Memory -= min(lacks.Memory, g.Memory)
+		lacks.CPUs -= min(lacks.CPUs, g.VCPUs)
+		if lacks.Memory == 0 && lacks.CPUs == 0 {
+			return can[:i+1]
+		}
+	}
+	return nil
+}
+
+func (r *recovery) busy(name string) bool {
+	i := sort.Search(len(r.st.Guests), func(i int) bool { return r.st.Guests[i].Name >= name })
+	return i < len(r.st.Guests) && r.st.Guests[i].Name == name && r.st.Guests[i].Busy
+}
+
+// load is what guests of others take of a host; it is read once for each View.
+func (k *reader) load(in *plan.Input, host string) place.Load {
+	facts := in.View(host).Facts
+	if k.loads == nil || k.cfg != in.Config {
+		k.loads, k.cfg = map[string]hostLoad{}, in.Config
+	}
+	have, ok := k.loads[host]
+	if ok && len(have.facts) == len(facts) && (len(facts) == 0 || &have.facts[0] == &facts[0]) {
+		return have.load
+	}
+	ours := map[string]bool{}
+	for _, vm := range in.Config.VMs {
+		ours[vm.Name] = true
+	}
+	have = hostLoad{facts: facts}
+	for _, f := range facts {
+		if f.Class != inventory.Domain || !f.State.Live() || ours[f.Name] {
+			continue
+		}
+		s := look(host, f)
+		have.load.Memory += memoryOf(s)
+		have.load.CPUs += vcpusOf(s)
+	}
+	k.loads[host] = have
+	return have.load
+}
+
+// hostLoad is what was read of one View.
+type hostLoad struct {
+	facts []inventory.Fact
+	load  place.Load
+}

@@ -1,0 +1,338 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// fenceOrder is the course of switching one host off, in one epoch: roll call,
+// the levels one after the other, roll call.
+type fenceOrder struct {
+	asked   bool  // by a person: a degraded host, too
+	called  bool  // the roll is called
+	roll    rolls // what is asked before the order
+	after   rolls // what is asked after its off
+	levels  [][]int
+	level   int
+	sent    Instant // the current level's orders
+	heard   Instant // the last of its offs
+	got     map[int]Power
+	open    map[int]Instant // orders under way, by device
+	proven  bool            // every device of the level says off
+	ended   bool            // every level failed
+	why     string
+	retryAt Instant
+	backoff time.Duration
+	round   int
+}
+
+// rolls is one roll call: every other host that was up when it began, and since
+// when an answer of it counts.
+type rolls struct {
+	since Instant
+	hosts []*host
+}
+
+func (o *fenceOrder) underWay(device int) bool { _, ok := o.open[device]; return ok }
+
+// over tells whether nothing of the order is under way any more.
+func (o *fenceOrder) over() bool { return (o.ended || o.proven) && len(o.open) == 0 }
+
+func (o *fenceOrder) current() []int {
+	if o.level < len(o.levels) {
+		return slices.Clone(o.levels[o.level])
+	}
+	return nil
+}
+
+// failed notes that a host is down again after an order that proved nothing, and
+// when the next may come; or, the first time, begins anew.
+func (o *fenceOrder) failed(again bool, now Instant) {
+	if !again {
+		*o = fenceOrder{asked: o.asked}
+		return
+	}
+	backoff := min(max(o.backoff*2, retryFirst), retryMost)
+	*o = fenceOrder{asked: o.asked, backoff: backoff, retryAt: now.Add(backoff), round: o.round + 1, why: o.why}
+}
+
+// mayFence says why the host is not switched off now, or "".
+func (m *Machine) mayFence(h *host) string {
+	if why := m.halted(); why != "" {
+		return why
+	}
+	_, askable := m.reached(h, Never)
+	alive, _ := m.alive(h)
+	switch {
+	case h.maintenance():
+		return "it is in maintenance"
+	case h.name == m.pol.Self:
+		return "this watch runs on it"
+	case len(h.proving()) == 0:
+		return "it has no fence device whose off is a proof: see that it is off, then `3rc confirm-off " + h.name + "`"
+	case alive && !h.order.asked:
+		return "it answers"
+	case !h.trusted && !h.order.asked:
+		return "it was never seen up with guests of ours"
+	case !askable:
+		return "there is nothing to ask whether our own side works: set anchors"
+	case m.now < h.order.retryAt:
+		return fmt.Sprintf("the last order failed (%s); it is tried again", h.order.why)
+	case m.blind():
+		return blindText
+	}
+	return ""
+}
+
+// callRoll asks every other host that is up for one new answer.
+func (m *Machine) callRoll(h *host) {
+	h.order.called, h.order.roll = true, m.roll(h)
+}
+
+func (m *Machine) roll(except *host) rolls {
+	r := rolls{since: m.now}
+	for _, o := range m.order {
+		if o != except && !o.maintenance() && (o.state == Up || o.state == Suspect) {
+			r.hosts = append(r.hosts, o)
+			o.asked = min(o.asked, m.now-1) // also if it was asked at this very instant
+			m.look(o)
+		}
+	}
+	return r
+}
+
+// answered tells whether everybody on the roll answered since, or is judged.
+func (r *rolls) answered() bool {
+	for _, o := range r.hosts {
+		if (o.state == Up || o.state == Suspect) && max(o.goodL, o.goodSign) < r.since {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Machine) rolled(h *host) bool { return h.order.called && h.order.roll.answered() }
+
+// rolledAfter: an off counts only once every other host has answered after it, or
+// is judged. Whoever fell silent meanwhile casts a doubt on the proof: the device
+// may be wired to that one.
+func (m *Machine) rolledAfter(h *host) bool { return h.order.after.answered() }
+
+// doubts are the hosts that fell silent during the order.
+func (o *fenceOrder) doubts() []*host {
+	var out []*host
+	for _, p := range o.after.hosts {
+		if p.state != Up && p.began >= o.sent {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// innocent rules on a neighbour that fell silent while this host was switched off.
+// If the device is wired to the neighbour, the neighbour lost its power: so it
+// must be seen that it did not, or be switched off by its own devices.
+func (m *Machine) innocent(h, n *host) (Ruling, string) {
+	switch {
+	case n.state == Fenced && n.proof != nil && n.proof.ordered:
+		return Go, ""
+	case n.state == Fenced && n.proof != nil:
+		return No, fmt.Sprintf("%s lost its power during the order to %s, whose fence device may be wired to it", n.name, h.name)
+	case n.state == Up && n.viewSent > n.since:
+		for _, g := range n.residents() {
+			if s := g.here(); s != nil && s.whole() && s.from < h.proof.sent {
+				return Go, ""
+			}
+		}
+		return No, fmt.Sprintf("%s is back without the guests that it had, and may have lost its power by the order to %s", n.name, h.name)
+	}
+	return Wait, fmt.Sprintf("whether %s lost its power by the order to %s is not known yet", n.name, h.name)
+}
+
+// beginOrder begins with the first level.
+func (m *Machine) beginOrder(h *host) {
+	o := &h.order
+	o.levels, o.level, o.proven, o.ended = h.proving(), -1, false, false
+	o.open, o.got = map[int]Instant{}, map[int]Power{}
+	m.nextLevel(h)
+}
+
+// nextLevel orders the devices of the next level off, all at once.
+func (m *Machine) nextLevel(h *host) {
+	o := &h.order
+	o.level++
+	if o.level >= len(o.levels) {
+		o.ended = true
+		m.touch(h)
+		return
+	}
+	o.sent, o.got = m.now, map[int]Power{}
+	for _, i := range o.levels[o.level] {
+		o.open[i] = m.now
+		m.emit(OrderPower{Host: h.name, Device: i, Epoch: h.epoch})
+		m.wakeAt(timer{at: m.now.Add(fenceLimit), what: wakeFence, host: h, n: i})
+	}
+	m.note(Record{Host: h.name, Rule: "order off", Because: fmt.Sprintf("level %d of %d, in outage %s", o.level+1, len(o.levels), h.epoch), Tell: true})
+}
+
+// orderAnswered takes the outcome of an order in. Off is believed if it was read
+// back after the order, by a device that is not known to lie.
+func (m *Machine) orderAnswered(h *host, e PowerAnswered) {
+	o := &h.order
+	if at, ok := o.open[e.Device]; !ok || at != e.Sent {
+		return // of an order that was given up before
+	}
+	delete(o.open, e.Device)
+	o.got[e.Device] = e.Power
+	if h.power[e.Device].liar && e.Power == PowerOff {
+		o.got[e.Device] = PowerUnknown
+		e.Why = "it said off before while the host answered"
+	}
+	if o.got[e.Device] != PowerOff {
+		o.why = e.Why
+		if o.why == "" {
+			o.why = "a fence device says " + e.Power.String() + " after the order"
+		}
+	}
+	m.levelDone(h)
+}
+
+// fenceOverdue gives an order up that has taken too long.
+func (m *Machine) fenceOverdue(h *host, device int) {
+	o := &h.order
+	if at, ok := o.open[device]; !ok || m.now.Sub(at) < fenceLimit {
+		return
+	}
+	delete(o.open, device)
+	o.got[device] = PowerUnknown
+	o.why = fmt.Sprintf("a fence device did not answer within %s", fenceLimit)
+	m.levelDone(h)
+}
+
+func (m *Machine) levelDone(h *host) {
+	o := &h.order
+	m.touch(h)
+	if len(o.open) > 0 || h.state != Fencing {
+		return
+	}
+	for _, i := range o.current() {
+		if o.got[i] != PowerOff {
+			if max(h.goodL, h.goodSign) > o.sent {
+				o.ended = true // it lives: no further level is tried
+				return
+			}
+			m.nextLevel(h)
+			return
+		}
+	}
+	o.proven, o.heard = true, m.now
+	o.after = m.roll(h)
+	// Those who were up before the order, and are not now, are asked about as well.
+	for _, p := range o.roll.hosts {
+		if !slices.Contains(o.after.hosts, p) && p.state != Up {
+			o.after.hosts = append(o.after.hosts, p)
+		}
+	}
+	o.after.since = min(o.after.since, m.now)
+}
+
+// driveOrder looks after an order whose off waits for the roll.
+func (m *Machine) driveOrder(h *host) {
+	o := &h.order
+	if o.proven && max(h.goodL, h.goodSign) > o.heard {
+		m.distrust(h, o.current(), "it answers after its fence device said off")
+		o.proven, o.ended, o.why = false, true, "it answers after the device said off"
+		m.touch(h)
+	}
+}
+
+// distrust takes a device's off for nothing until it has been seen on.
+func (m *Machine) distrust(h *host, devices []int, why string) {
+	for _, i := range devices {
+		h.power[i].liar, h.power[i].offs = true, 0
+	}
+	m.note(Record{Host: h.name, Rule: "proof refused", Because: why, Not: "its off proves nothing until it has said on: see that the host is off, then `3rc confirm-off " + h.name + "`", Tell: true})
+}
+
+// mayRetry calls the roll for the next order when its time has come.
+func (m *Machine) mayRetry(h *host) {
+	if m.now < h.order.retryAt {
+		m.wakeHostAt(h, h.order.retryAt)
+		return
+	}
+	if m.mayFence(h) != "" {
+		return
+	}
+	if !h.order.called || h.order.roll.since < h.order.retryAt {
+		m.callRoll(h)
+		m.touch(h)
+	}
+}
+
+// ordered takes an order of a person.
+func (m *Machine) ordered(o Ordered) {
+	h, g := m.hosts[o.Host], m.guests[o.Guest]
+	rec := Record{Host: o.Host, Guest: o.Guest, Rule: "order " + string(o.Verb), Because: "a person ordered it"}
+	switch {
+	case (o.Verb == Drain || o.Verb == Undrain) && h != nil:
+		was := h.maintenance()
+		h.drained = o.Verb == Drain
+		m.maintained(h, was)
+	case o.Verb == FenceHost && h != nil:
+		m.fenceByOrder(h, &rec)
+	case o.Verb == ConfirmOff && h != nil:
+		m.confirm(h, &rec)
+	case o.Verb == MigrateTo && h != nil && g != nil:
+		g.wanted = h.name
+		m.touchGuest(g)
+	case o.Verb == Clear && g != nil:
+		g.clear(m)
+	case o.Verb == PauseAll || o.Verb == ResumeAll:
+		m.paused = o.Verb == PauseAll
+		m.unblinded()
+		m.allGuests = true
+	default:
+		rec.Not = "there is no such host or guest"
+	}
+	m.note(rec)
+	m.save()
+}
+
+// fenceByOrder fences a host although something of it answers. What it would
+// kill was told when the order was asked for.
+func (m *Machine) fenceByOrder(h *host, rec *Record) {
+	switch h.state {
+	case Degraded, Suspect:
+		if h.began == Never {
+			h.began = m.now
+		}
+		h.order = fenceOrder{asked: true}
+		h.l.settle(false, h.t())
+		m.enter(h, Down, "ordered", "a person ordered it fenced")
+		h.order.asked = true
+	case Down:
+		h.order.asked, h.order.retryAt = true, m.now
+		m.callRoll(h)
+	default:
+		rec.Not = fmt.Sprintf("it is %s: drain it, or shut it down", h.state)
+		return
+	}
+	m.touch(h)
+}
+
+// confirm takes the word of a person that a host is off. It stands for a proof
+// while the host stays silent, and is refused while anything of it answers.
+func (m *Machine) confirm(h *host, rec *Record) {
+	alive, _ := m.alive(h)
+	switch {
+	case alive || h.state == Up || h.state == Degraded || h.state == Returning:
+		rec.Not = "refused: it answers"
+	case h.state == Fenced:
+		rec.Not = "it is proven off already"
+	default: // it takes effect once the host is judged down, and an order under way is over
+		h.proof = &proof{epoch: h.epoch, at: m.now, confirmed: true}
+		m.touch(h)
+	}
+	rec.Tell = true
+}

@@ -1,0 +1,568 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+
+	"3rc/schema/inventory"
+)
+
+// GuestState is what is thought of a guest. The zero value: not judged yet.
+type GuestState string
+
+const (
+	Healthy      GuestState = "healthy"
+	GuestSuspect GuestState = "suspect"
+	Restarting   GuestState = "restarting"
+	Relocating   GuestState = "relocating"
+	Reinstalling GuestState = "reinstalling"
+	Probation    GuestState = "probation"
+	Held         GuestState = "held"
+	Failed       GuestState = "failed"
+	Stopped      GuestState = "stopped"
+	Ignored      GuestState = "ignored"
+)
+
+// Rung of the ladder. They are ordered: a higher one is a stronger remedy.
+type Rung int
+
+const (
+	NoRung Rung = iota
+	Restart
+	Relocate
+	Reinstall
+)
+
+func (r Rung) String() string { return [...]string{"none", "restart", "relocate", "reinstall"}[r] }
+
+const (
+	// longWait is how long a guest whose disk is local to a lost host waits before
+	// it is reinstalled elsewhere: a reboot beats an installation (machine.md section 3).
+	longWait = 15 * time.Minute
+	// startsPerHost is how many guests may be starting on one host at a time.
+	startsPerHost = 4
+	// tryAgain and tryMost are between two tries of what was refused.
+	tryAgain = 5 * time.Second
+	tryMost  = 60 * time.Second
+	// graceDoublings bounds how often the boot grace doubles.
+	graceDoublings = 4
+)
+
+// guest is one guest and what is thought of it.
+type guest struct {
+	name string
+	pol  *GuestPolicy
+	gone bool // no longer in the files
+
+	sights map[string]*sight // by host: what its last View had of it
+	home   *host             // where it is, as far as anyone knows
+	def    *Definition       // as last applied
+
+	state GuestState
+	why   string
+	since Instant
+	wish  *Wish
+	wake  Instant
+
+	counter  counter
+	probes   []guestProbe
+	signs    signs // of all probes that reach it from outside, for its host's life
+	ignore   Instant
+	grace    Instant // failures do not count before, unless it has answered
+	answered bool    // since its last start
+	good     Instant // healthy since; Never: it is not
+	ran      bool    // it was seen running, and nobody meant it to stop
+	tries    int     // attempts since it was healthy for long
+
+	rung     Rung
+	attempts []Attempt
+	task     *Task
+	settle   []*host // Views of these are awaited before it is judged
+	settleAt Instant
+	stated   statement
+	failed   string // why the ladder is spent
+	failedOf string // the digest of its block then
+	flap     flap
+	loss     Epoch   // the outage in which its host was lost
+	lostAt   Instant // since when its host is proven off; Never
+	waits    Instant // since when it waits for others; Never
+	retryAt  Instant
+	backoff  time.Duration
+	unplaced string
+	refused  string // why the last task was not carried out
+	spent    bool   // no host is left that was not tried
+	wanted   string
+	yielded  bool
+	storage  bool // its storage was gone: it is resumed in place when that is back
+	doubtful map[string]Instant
+	bothAt   Instant // since when two copies are seen; Never
+	quits    int     // good answers of its host since it shut itself down
+	quitAt   Instant
+	starting Instant // since when it takes a slot of its host; Never
+}
+
+// sight is what a host's last View had of a guest.
+type sight struct {
+	host *host
+	fact inventory.Fact
+	mark *inventory.Mark
+	from Instant // when the View was asked for that had it so first
+}
+
+// Definition is a guest's specification as last applied, and the volumes that it
+// has.
+type Definition struct {
+	XML        string   `json:"xml"`
+	UUID       string   `json:"uuid"`
+	Generation int      `json:"generation"`
+	Volumes    []Volume `json:"volumes,omitempty"`
+}
+
+// Volume is one volume of a guest.
+type Volume struct {
+	Pool string `json:"pool"`
+	Name string `json:"name"`
+	Disk string `json:"disk"` // its label; of a seed, which is made again when it is missing, ""
+}
+
+type guestProbe struct {
+	next   Instant
+	sent   Instant
+	heard  Instant // when the newest answered question was asked
+	answer Answer
+	ever   bool // it has answered: an agent that never did is unknown
+}
+
+// statement is what libvirt on a live host said of a guest that does not run. It
+// is believed when it was asked twice.
+type statement struct {
+	host  *host
+	what  string
+	heard Instant
+	twice bool
+}
+
+// Attempt is one try of a rung. Those that the guest is not to blame for do not
+// count.
+type Attempt struct {
+	Rung   Rung    `json:"rung"`
+	At     Instant `json:"-"`
+	Host   string  `json:"host"`
+	Counts bool    `json:"counts"`
+}
+
+// Task is what is under way with a guest. It is stored before it is acted on.
+type Task struct {
+	Kind    WishKind `json:"kind"`
+	Rung    Rung     `json:"rung"`
+	Target  string   `json:"target,omitempty"`
+	Hosts   []string `json:"hosts"`
+	Nonce   int      `json:"nonce"`
+	Why     string   `json:"why"`
+	Opened  Instant  `json:"-"`
+	attempt int      // index into attempts, -1: none
+	checked Instant  // when the evidence was asked for last
+}
+
+func newGuest(p *GuestPolicy) *guest {
+	return &guest{
+		name: p.Name, sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
+		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, settleAt: Never, doubtful: map[string]Instant{},
+	}
+}
+
+func (g *guest) thresholds() *Thresholds { return &g.pol.Thresholds }
+
+// outside tells whether a probe of the guest reaches it without its host's
+// libvirt.
+func (g *guest) outside() bool {
+	return g.pol != nil && slices.Contains(g.pol.Agent, false) && g.lively()
+}
+
+// lively tells whether its home had it running when it was seen last.
+func (g *guest) lively() bool {
+	if g.home == nil {
+		return false
+	}
+	s := g.sights[g.home.name]
+	return s != nil && s.whole()
+}
+
+// whole tells whether the sight is a copy of the guest with a process, and not
+// one half of a migration.
+func (s *sight) whole() bool { return s.fact.State.Live() && !s.half() }
+
+// halves are the reasons of a pause that a migration leaves, or a start that has
+// not come to its first instruction.
+var halves = map[string]bool{"migration": true, "postcopy": true, "postcopy-failed": true, "starting-up": true}
+
+func (s *sight) half() bool {
+	return s.fact.State == inventory.StatePaused && (halves[s.fact.Reason] || s.fact.Job)
+}
+
+// runs tells whether the guest executes there.
+func (s *sight) runs() bool { return s.fact.State == inventory.StateRunning }
+
+// reconfigured takes a guest's new policy.
+func (m *Machine) reconfigured(g *guest, p *GuestPolicy) {
+	if g.failed != "" && g.failedOf != p.Digest {
+		g.clear(m)
+	}
+	g.pol, g.gone = p, false
+	for len(g.probes) < len(p.Agent) {
+		g.probes = append(g.probes, guestProbe{next: Never, sent: Never, heard: Never})
+	}
+	g.probes = g.probes[:len(p.Agent)]
+}
+
+// clear forgets that the ladder was spent, on a person's word.
+func (g *guest) clear(m *Machine) {
+	g.failed, g.failedOf, g.attempts, g.rung, g.tries, g.retryAt, g.backoff, g.spent = "", "", nil, NoRung, 0, Never, 0, false
+	g.flap = flap{}
+	g.ran = false
+	m.touchGuest(g)
+	m.save()
+}
+
+// seen takes a View in: what of our guests a host has.
+func (m *Machine) seen(h *host, v *inventory.View, sent Instant) {
+	same := h.view != nil && sameFacts(h.view.Facts, v.Facts)
+	h.view, h.viewSent = v, sent
+	if !same {
+		m.sightings(h, v, sent)
+	}
+	for g := range m.restless {
+		if g.home == h || g.sights[h.name] != nil || g.task != nil || len(g.settle) > 0 {
+			m.touchGuest(g)
+		}
+	}
+	if h.state == Returning || h.removed {
+		m.touch(h)
+	}
+}
+
+// sameFacts tells whether a View is the very one that was seen before: whoever
+// makes Views hands out the same facts while nothing changed.
+func sameFacts(a, b []inventory.Fact) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
+	found := map[*guest]bool{}
+	m.revision++
+	for i := range v.Facts {
+		f := &v.Facts[i]
+		if f.Class != inventory.Domain {
+			continue
+		}
+		g, mark := m.whose(h, f)
+		if g == nil {
+			continue
+		}
+		found[g] = true
+		old := g.sights[h.name]
+		if old != nil && sameFact(&old.fact, f) {
+			continue
+		}
+		s := &sight{host: h, fact: *f, mark: mark, from: sent}
+		g.sights[h.name] = s
+		m.noticed(g, h, old, s)
+	}
+	for _, g := range m.listed {
+		if g.sights[h.name] != nil && !found[g] {
+			delete(g.sights, h.name)
+			m.touchGuest(g)
+			m.save()
+		}
+	}
+	for _, g := range h.residents() {
+		m.touchGuest(g) // its storage may have changed
+	}
+}
+
+func sameFact(a, b *inventory.Fact) bool {
+	return a.State == b.State && a.Reason == b.Reason && a.Job == b.Job && a.Saved == b.Saved && a.UUID == b.UUID && a.Persistent == b.Persistent && a.XML == b.XML
+}
+
+// whose finds the guest of ours that a domain is.
+func (m *Machine) whose(h *host, f *inventory.Fact) (*guest, *inventory.Mark) {
+	for _, known := range []string{f.Name} {
+		if g := m.guests[known]; g != nil && g.sights[h.name] != nil && g.sights[h.name].fact.XML == f.XML {
+			return g, g.sights[h.name].mark
+		}
+	}
+	mark, err := inventory.ReadMark(f.XML)
+	if err != nil || !mark.Of(m.pol.Cluster, f.UUID) {
+		return nil, nil
+	}
+	if p := m.pol.Guest(mark.Address); p != nil {
+		return m.guests[p.Name], mark
+	}
+	return nil, nil
+}
+
+// noticed follows a guest from one sight to the next on one host.
+func (m *Machine) noticed(g *guest, h *host, old, s *sight) {
+	m.touchGuest(g)
+	if s.fact.Persistent && s.mark != nil && (g.def == nil || g.def.Generation <= s.mark.Generation) && !s.half() {
+		g.define(m, s)
+	}
+	wasLive := old != nil && old.whole()
+	if s.whole() && !wasLive {
+		g.born(m)
+	}
+	if s.whole() && s.runs() {
+		g.ran = true
+	}
+}
+
+func (g *guest) define(m *Machine, s *sight) {
+	if g.def != nil && g.def.XML == s.fact.XML {
+		return
+	}
+	d := &Definition{XML: s.fact.XML, UUID: s.fact.UUID, Generation: s.mark.Generation}
+	for _, v := range s.mark.Volumes {
+		if !v.Aside {
+			d.Volumes = append(d.Volumes, Volume{v.Pool, v.Name, v.Disk})
+		}
+	}
+	g.def = d
+	m.save()
+}
+
+// volumes are those that the guest must have to start.
+func (g *guest) volumes() []Volume {
+	var out []Volume
+	if g.def != nil {
+		out = append(out, g.def.Volumes...)
+	}
+	for _, d := range g.pol.Disks {
+		if d.Volume != "" {
+			out = append(out, Volume{d.Pool, d.Volume, d.Label})
+		}
+	}
+	return out
+}
+
+// born begins the life of a process: its boot, and the grace for that.
+func (g *guest) born(m *Machine) {
+	g.counter, g.answered, g.good = newCounter(), false, Never
+	g.grace = m.now.Add(g.thresholds().BootGrace << min(g.tries, graceDoublings))
+	g.stated, g.quits, g.quitAt = statement{}, 0, Never
+	for i := range g.probes {
+		g.probes[i].answer = Unknown
+		m.probeGuestAt(g, i, m.now)
+	}
+	m.wakeGuestAt(g, g.grace)
+}
+
+// rebooted restarts the grace: the guest's own reboot is no failure.
+func (g *guest) rebooted(m *Machine) {
+	g.answered = false
+	g.counter.recount(g.thresholds())
+	g.grace = m.now.Add(g.thresholds().BootGrace << min(g.tries, graceDoublings))
+	m.wakeGuestAt(g, g.grace)
+}
+
+func (m *Machine) probeGuestAt(g *guest, i int, at Instant) {
+	if p := &g.probes[i]; p.next <= m.now || at < p.next {
+		p.next = at
+		m.wakeAt(timer{at: at, what: wakeGuest, g: g, n: i})
+	}
+}
+
+func (m *Machine) hurryGuest(g *guest) {
+	for i := range g.probes {
+		m.probeGuestAt(g, i, max(m.now, g.probes[i].sent.Add(g.pace())))
+	}
+}
+
+// pace of a guest's probes; while its host is suspect they are signs of the
+// host's life, and come at the host's pace.
+func (g *guest) pace() time.Duration {
+	t := g.thresholds()
+	d := t.Interval
+	if g.state != Healthy || g.counter.judged && g.counter.r < t.Rise+t.Fall-1 {
+		d = t.FastInterval
+	}
+	if g.home != nil && g.home.fast() && g.home.state != HostNew {
+		d = min(d, g.home.t().FastInterval)
+	}
+	return d
+}
+
+// probeGuest asks one probe, if there is a process that could answer.
+func (m *Machine) probeGuest(g *guest, i int) {
+	p := &g.probes[i]
+	if i >= len(g.pol.Agent) || g.home == nil || g.gone || g.pol.State == "ignored" {
+		return
+	}
+	p.next = m.now.Add(g.pace())
+	m.wakeAt(timer{at: p.next, what: wakeGuest, g: g, n: i})
+	if !g.lively() || p.sent == m.now {
+		return
+	}
+	p.sent = m.now
+	if !g.pol.Agent[i] && (len(g.signs.ring) == 0 || g.signs.ring[len(g.signs.ring)-1].sent != m.now) {
+		g.signs.note(m.now, g.home.t().Fall)
+	}
+	m.emit(ProbeGuest{Guest: g.name, Probe: i, Host: g.home.name})
+}
+
+// guestProbed takes what came of a probe in.
+func (m *Machine) guestProbed(e GuestProbed) {
+	g := m.guests[e.Guest]
+	if g == nil || e.Probe >= len(g.probes) || e.Sent <= g.ignore || g.home == nil {
+		return
+	}
+	agent := g.pol.Agent[e.Probe]
+	if !agent {
+		g.sign(e.Sent, e.Answer)
+		if e.Answer == Good {
+			m.signOfLife(g.home, e.Sent)
+		}
+		if g.home.state != Up {
+			m.touch(g.home)
+		}
+	}
+	if g.home.state != Up || !g.lively() {
+		return // judged only on up hosts
+	}
+	p := &g.probes[e.Probe]
+	if e.Sent < p.heard {
+		return // overtaken by a later question that was answered
+	}
+	p.heard = e.Sent
+	a := e.Answer
+	if a == Bad && !m.vouched(g, e.Sent) {
+		return
+	}
+	m.turned(g, a)
+	if agent && a == Bad && !p.ever || a == Bad && m.mass.on {
+		a = Unknown
+	}
+	if a == Good {
+		p.ever = true
+	}
+	if a != Unknown {
+		p.answer = a
+	}
+	m.countGuest(g, a, e.Sent)
+}
+
+// sign keeps an answer for the life of its host: of several probes at one
+// instant any good is good.
+func (g *guest) sign(sent Instant, a Answer) {
+	for i := range g.signs.ring {
+		if x := &g.signs.ring[i]; x.sent == sent && x.answer != Good && a != Unknown {
+			x.answer = a
+		}
+	}
+}
+
+// countGuest: any bad is bad, and good is only what all probes agree on.
+func (m *Machine) countGuest(g *guest, a Answer, sent Instant) {
+	t := g.thresholds()
+	switch a {
+	case Unknown:
+		return
+	case Bad:
+		if !g.answered && m.now < g.grace {
+			return
+		}
+	case Good:
+		for i := range g.probes {
+			if g.probes[i].answer == Bad {
+				return
+			}
+		}
+		if !g.answered {
+			g.answered = true
+			g.counter.settle(true, t)
+			m.save()
+		}
+	}
+	c := g.counter.count(a, sent, t)
+	if c == wentDown {
+		g.flap.fell(m.now, &t.Flap)
+	}
+	if a == Bad {
+		m.hurryGuest(g)
+	}
+	if c != noCrossing || a == Bad || g.good == Never || m.restless[g] {
+		m.touchGuest(g)
+	}
+}
+
+// vouched tells whether a silence is the guest's own: its host answered a listing
+// that was asked for later. What is refused was answered, and needs no voucher.
+func (m *Machine) vouched(g *guest, sent Instant) bool {
+	return g.home.goodL >= sent || m.now.Sub(sent) < g.thresholds().Timeout/2
+}
+
+// massFall notices when the probes of many guests turn bad at once: then the
+// probes are to be doubted, not the guests.
+type massFall struct {
+	on  bool
+	bad map[*guest]Instant // since when the probes of a guest that was well are bad
+}
+
+const (
+	massWindow = 60 * time.Second
+	massLeast  = 5
+)
+
+// turned follows what a guest's probes say, before it is counted.
+func (m *Machine) turned(g *guest, a Answer) {
+	_, was := m.mass.bad[g]
+	switch {
+	case a == Good && was:
+		delete(m.mass.bad, g)
+	case a == Bad && !was && g.answered:
+		if m.mass.bad == nil {
+			m.mass.bad = map[*guest]Instant{}
+		}
+		m.mass.bad[g] = m.now
+		m.wakeAt(timer{at: m.now.Add(massWindow), what: wakeMass})
+	default:
+		return
+	}
+	m.settleMass()
+}
+
+// settleMass finds out whether more than half of the probed guests turned bad
+// within the window; while that holds, those that are bad still count.
+func (m *Machine) settleMass() {
+	probed := 0
+	for _, g := range m.listed {
+		if len(g.probes) > 0 && g.lively() && g.home.state == Up && g.pol.State == "running" {
+			probed++
+		}
+	}
+	n := 0
+	for g, at := range m.mass.bad {
+		switch {
+		case g.gone || !g.lively() || g.home.state != Up:
+			delete(m.mass.bad, g)
+		case m.mass.on || m.now.Sub(at) < massWindow:
+			n++
+		}
+	}
+	on := n >= massLeast && 2*n > probed
+	if on == m.mass.on {
+		return
+	}
+	m.mass.on = on
+	m.allGuests = true
+	if !on {
+		m.note(Record{Rule: "probes believed again", Because: "no more than half of the probed guests are bad", Tell: true})
+		return
+	}
+	for g := range m.mass.bad {
+		g.counter.settle(true, g.thresholds())
+		for i := range g.probes {
+			g.probes[i].answer = Unknown
+		}
+	}
+	m.note(Record{Rule: "probes doubted", Because: "more than half of the probed guests turned bad within 60 s, by their probes alone", Not: "no guest is restarted for its probes", Tell: true})
+}

@@ -1,0 +1,254 @@
+package reconcile
+
+import (
+	"time"
+
+	"3rc/schema/inventory"
+)
+
+// HostState is what is thought of a host. The zero value is no state.
+type HostState string
+
+const (
+	HostNew   HostState = "new"
+	Up        HostState = "up"
+	Suspect   HostState = "suspect"
+	Degraded  HostState = "degraded"
+	Down      HostState = "down"
+	Fencing   HostState = "fencing"
+	Fenced    HostState = "fenced"
+	Returning HostState = "returning"
+)
+
+// lost tells whether a host in this state runs no guest that can be relied on.
+func (s HostState) lost() bool {
+	return s == Down || s == Fencing || s == Fenced || s == Returning
+}
+
+const (
+	// powerEvery is between two questions to a fence device while its host is up,
+	// so that a dead one is told in time (machine.md section 2).
+	powerEvery = 60 * time.Second
+	// powerFenced is the same while the host is proven off: a device that says on
+	// voids the proof.
+	powerFenced = 10 * time.Second
+	// settling is how long a returning host must be good before it takes guests.
+	settling = 60 * time.Second
+	// proofLife is how old an off may be when a guest is started elsewhere.
+	proofLife = 5 * time.Second
+	// fenceLimit bounds one order to one device, as Pacemaker's stonith-timeout does
+	// by default: fence_ipmilan needs 20 s to give up on a dead BMC, and slow PDUs
+	// longer to switch.
+	fenceLimit = 60 * time.Second
+	// retryFirst and retryMost are between two rounds of all levels.
+	retryFirst = 5 * time.Second
+	retryMost  = 60 * time.Second
+)
+
+// host is one host and what is thought of it.
+type host struct {
+	name    string
+	pol     *HostPolicy
+	removed bool // no longer in the files, and not yet let go
+
+	state HostState
+	since Instant
+	epoch Epoch
+	began Instant // when the first bad of this outage was known; Never: there is none
+
+	l          counter
+	goodL      Instant // when the newest good listing was asked for
+	goodSign   Instant // when the newest good P or G was asked for
+	asked      Instant // when libvirt was asked last
+	pending    []bad   // bads that count once an anchor is known to answer
+	ignore     Instant // answers to what was asked before are not taken: the watcher stalled
+	nextLook   Instant
+	nextPower  Instant
+	wake       Instant
+	probes     []signs
+	power      []device
+	order      fenceOrder
+	proof      *proof
+	goodSince  Instant // returning: since when nothing was bad
+	hurried    bool    // its probes come at the fast pace
+	toldDevice bool
+
+	view     *inventory.View // the last good one
+	viewSent Instant         // when it was asked for
+	unsettle Instant         // a question about a statement is open since
+	drained  bool            // by order
+	inMaint  bool            // by file
+	homes    map[*guest]bool
+	flap     flap
+	trusted  bool // remembered as up with guests of ours
+	swept    bool
+	moved    bool // in this epoch, a guest of it was started elsewhere
+}
+
+// bad is an answer that waits for an anchor.
+type bad struct {
+	sent, expires Instant
+}
+
+// signs are the last questions of one probe, for its host's life.
+type signs struct {
+	next Instant
+	ring []sign
+}
+
+type sign struct {
+	sent   Instant
+	answer Answer // Unknown: not answered yet
+}
+
+// device is a fence device as it answers.
+type device struct {
+	asked  Instant
+	open   bool // a question is under way
+	power  Power
+	at     Instant // when the newest answer was asked for
+	heard  Instant // when it came
+	offs   int     // offs in a row, each asked for after the one before was heard
+	liar   bool    // said off while the host answered, and was not seen on since
+	seenOn bool
+	dead   bool // the last question was not answered
+}
+
+// proof is that a host is off, in one epoch.
+type proof struct {
+	epoch     Epoch
+	at        Instant // the power was off then
+	confirmed bool    // by a person
+	devices   []int   // whose word it is
+	ordered   bool
+	sent      Instant // of the order
+	doubts    []*host // fell silent during the order: the device may be wired to them
+}
+
+func newHost(p *HostPolicy, now Instant) *host {
+	h := &host{
+		name: p.Name, pol: p, state: HostNew, since: now, began: Never, l: newCounter(), goodL: Never, goodSign: Never,
+		asked: Never, ignore: Never, viewSent: Never, homes: map[*guest]bool{}, goodSince: Never, unsettle: Never, wake: Never, nextLook: Never, nextPower: Never,
+	}
+	h.apply(p)
+	return h
+}
+
+// timers begins the host's probes.
+func (h *host) timers(m *Machine) {
+	for i := range h.probes {
+		m.probeHostAt(h, i, m.now)
+	}
+}
+
+func (h *host) apply(p *HostPolicy) {
+	h.pol = p
+	for len(h.probes) < p.Probes {
+		h.probes = append(h.probes, signs{next: Never})
+	}
+	h.probes = h.probes[:p.Probes]
+	if len(h.power) != len(p.Fences) {
+		h.power = make([]device, len(p.Fences))
+		for i := range h.power {
+			h.power[i] = device{asked: Never, at: Never, heard: Never}
+		}
+	}
+}
+
+func (h *host) t() *Thresholds { return &h.pol.Thresholds }
+
+// maintenance tells whether the host is set aside, by file or by order.
+func (h *host) maintenance() bool { return h.inMaint || h.drained }
+
+// counts tells whether the host is one of the breaker's.
+func (h *host) counts() bool { return !h.maintenance() && !h.removed }
+
+// proving are the devices whose off is a proof, by level, in the order of levels.
+func (h *host) proving() [][]int {
+	var out [][]int
+	last := 0
+	for level := 1; level <= 1000 && last < len(h.pol.Fences); level++ {
+		var at []int
+		for i, f := range h.pol.Fences {
+			if f.Level == level {
+				last++
+				if f.Proves {
+					at = append(at, i)
+				}
+			}
+		}
+		if len(at) > 0 {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
+// recount begins the counting of an outage again.
+func (h *host) recount(now Instant) {
+	h.l.recount(h.t())
+	if h.began != Never {
+		h.began = now
+	}
+	for i := range h.probes {
+		h.probes[i].ring = nil
+	}
+}
+
+// fast tells whether the host is to be asked at the fast pace.
+func (h *host) fast() bool {
+	switch h.state {
+	case Suspect, Degraded, Down, Fencing, Returning:
+		return true
+	case HostNew:
+		return true
+	}
+	return false
+}
+
+func (h *host) pace() time.Duration {
+	if h.fast() {
+		return h.t().FastInterval
+	}
+	return h.t().Interval
+}
+
+// note keeps a question of a probe; at most fall of them count.
+func (s *signs) note(sent Instant, fall int) {
+	s.ring = append(s.ring, sign{sent: sent})
+	if n := len(s.ring); n > fall {
+		s.ring = append(s.ring[:0:0], s.ring[n-fall:]...)
+	}
+}
+
+// answer puts an answer to its question. One that was not our side's to give is
+// as if it had never been asked.
+func (s *signs) answer(sent Instant, a Answer) {
+	for i := range s.ring {
+		if s.ring[i].sent != sent {
+			continue
+		}
+		if a == Unknown {
+			s.ring = append(s.ring[:i:i], s.ring[i+1:]...)
+			return
+		}
+		s.ring[i].answer = a
+	}
+}
+
+// residents are the guests whose home the host is, by name.
+func (h *host) residents() []*guest { return sortedGuests(h.homes) }
+
+// good tells whether one of the last questions was answered; complete, whether
+// enough of them were sent to say that none was.
+func (s *signs) good(since Instant, fall int) (good, complete bool) {
+	n := 0
+	for _, x := range s.ring {
+		if x.sent < since {
+			continue
+		}
+		n++
+		good = good || x.answer == Good
+	}
+	return good, n >= fall
+}

@@ -1,0 +1,324 @@
+package reconcile
+
+import (
+	"fmt"
+	"sort"
+	"time"
+)
+
+// Machine is the state of the judgement of one fleet by one watcher.
+type Machine struct {
+	pol         *Policy
+	incarnation int
+	now         Instant
+
+	hosts  map[string]*host
+	guests map[string]*guest
+	order  []*host  // by name
+	listed []*guest // by name
+
+	timers   timers
+	anchors  []anchor
+	badAt    Instant // when the last bad was counted
+	breaker  breaker
+	mass     massFall
+	paused   bool
+	leads    bool
+	claim    Claimed
+	locks    map[string]bool // "HOST/POOL" where a canary was refused
+	expected Instant         // when the next tick is due; Never: none
+
+	unwell      map[*host]bool // not up
+	dirtyHosts  map[*host]bool
+	dirtyGuests map[*guest]bool
+	allGuests   bool // every guest is to be judged again
+	changed     bool // what is stored changed
+	revision    uint64
+	wishing     map[*guest]bool // something is to be done with them, if a way is found
+	restless    map[*guest]bool // wishing, held, or on their way
+	version     int             // grows whenever a standing changes
+	out         []Effect
+}
+
+// anchor is one thing that the watcher must reach to believe its own eyes.
+type anchor struct {
+	asked Instant // newest question
+	good  Instant // newest question that was answered
+	bad   Instant // newest question that was not
+}
+
+// New makes a machine that knows nothing yet: every host is new. Incarnation
+// counts the runs of the watcher; memory is what the one before left, or nil.
+func New(pol *Policy, incarnation int, memory *Recall, now Instant) (*Machine, []Effect) {
+	m := &Machine{
+		incarnation: incarnation, now: now, hosts: map[string]*host{}, guests: map[string]*guest{},
+		badAt: Never, leads: true, locks: map[string]bool{}, expected: Never,
+		unwell: map[*host]bool{}, dirtyHosts: map[*host]bool{}, dirtyGuests: map[*guest]bool{}, wishing: map[*guest]bool{}, restless: map[*guest]bool{},
+	}
+	m.configure(pol)
+	if memory != nil {
+		m.recall(*memory)
+	}
+	m.save()
+	for i := range m.anchors {
+		m.askAnchor(i)
+	}
+	for _, h := range m.order {
+		m.look(h)
+		m.readPower(h)
+	}
+	m.settle()
+	return m, m.take()
+}
+
+// Step takes one event and gives what has to be done.
+func (m *Machine) Step(ev Event, now Instant) []Effect {
+	m.now = max(m.now, now)
+	m.stall(ev)
+	switch e := ev.(type) {
+	case Looked:
+		m.looked(e)
+	case HostProbed:
+		m.hostProbed(e)
+	case GuestProbed:
+		m.guestProbed(e)
+	case AnchorProbed:
+		m.anchorProbed(e)
+	case PowerAnswered:
+		m.powerAnswered(e)
+	case Happened:
+		m.happened(e)
+	case Leased:
+		m.leads = e.Held
+		m.allGuests = true
+	case Configured:
+		m.configure(e.Policy)
+	case Claimed:
+		m.claimed(e)
+	case LocksTested:
+		m.locks[e.Host+"/"+e.Pool] = e.Refused
+		m.allGuests = true
+	case Ordered:
+		m.ordered(e)
+	case Opened:
+		m.opened(e)
+	case Closed:
+		m.closed(e)
+	case Unplaced:
+		m.unplaced(e)
+	case Ticked, Stalled:
+	default:
+		panic(fmt.Sprintf("reconcile: no event is a %T", ev))
+	}
+	m.elapse()
+	m.settle()
+	return m.take()
+}
+
+// Next is when the machine must be told that time passed, at the latest.
+func (m *Machine) Next() Instant {
+	if len(m.timers) == 0 {
+		m.expected = Never
+		return Never
+	}
+	m.expected = max(m.timers[0].at, m.now)
+	return m.expected
+}
+
+// Take gives the effects that rulings asked for.
+func (m *Machine) Take() []Effect { return m.take() }
+
+// Revision grows whenever something that a plan depends on changed.
+func (m *Machine) Revision() uint64 { return m.revision }
+
+// Wishing tells whether anything is to be done.
+func (m *Machine) Wishing() bool { return len(m.wishing) > 0 }
+
+// take hands out the effects, what must be stored first.
+func (m *Machine) take() []Effect {
+	out := m.out
+	m.out = nil
+	if m.changed {
+		m.changed = false
+		out = append([]Effect{Save{}}, out...)
+	}
+	return out
+}
+
+func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
+
+func (m *Machine) save() { m.changed = true }
+
+// note writes a decision down.
+func (m *Machine) note(r Record) {
+	r.At = m.now
+	m.emit(Decide{r})
+}
+
+// stall finds out that the watcher itself did not run: what it asked before may
+// have been answered, and it did not listen.
+func (m *Machine) stall(ev Event) {
+	t, ticked := ev.(Ticked)
+	_, told := ev.(Stalled)
+	late := ticked && t.Due != Never && m.now.Sub(t.Due) > m.fastest()
+	if !late && !told {
+		return
+	}
+	m.note(Record{Rule: "stall", Because: "the watcher did not run for a while", Not: "nothing is concluded from what was asked before", Tell: true})
+	for _, h := range m.order {
+		h.ignore = m.now
+		h.pending = nil
+		if h.state == Suspect || h.state == Up {
+			h.recount(m.now)
+		}
+		for i := range h.power {
+			h.power[i].offs = 0
+		}
+		m.look(h)
+		m.touch(h)
+	}
+	for _, g := range m.listed {
+		g.ignore = m.now
+		g.counter.recount(g.thresholds())
+	}
+	m.allGuests = true
+}
+
+// fastest is the shortest fast_interval of any host.
+func (m *Machine) fastest() time.Duration {
+	d := time.Duration(0)
+	for _, h := range m.order {
+		if f := h.pol.Thresholds.FastInterval; d == 0 || f < d {
+			d = f
+		}
+	}
+	return d
+}
+
+// settle judges what may have changed until nothing changes any more.
+func (m *Machine) settle() {
+	for range 100 {
+		hosts := m.dirtyHosts
+		m.dirtyHosts = map[*host]bool{}
+		for _, h := range sortedHosts(hosts) {
+			m.judgeHost(h)
+		}
+		m.judgeBreaker()
+		if m.allGuests {
+			m.allGuests = false
+			for _, g := range m.listed {
+				m.dirtyGuests[g] = true
+			}
+		}
+		guests := m.dirtyGuests
+		m.dirtyGuests = map[*guest]bool{}
+		for _, g := range sortedGuests(guests) {
+			m.judgeGuest(g)
+		}
+		if len(m.dirtyHosts) == 0 && len(m.dirtyGuests) == 0 && !m.allGuests {
+			return
+		}
+	}
+	panic("reconcile: the judgement does not settle")
+}
+
+func sortedHosts(set map[*host]bool) []*host {
+	out := make([]*host, 0, len(set))
+	for h := range set {
+		out = append(out, h)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })
+	return out
+}
+
+func sortedGuests(set map[*guest]bool) []*guest {
+	out := make([]*guest, 0, len(set))
+	for g := range set {
+		out = append(out, g)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })
+	return out
+}
+
+// touch has a host judged again.
+func (m *Machine) touch(h *host) { m.dirtyHosts[h] = true }
+
+// touchGuest has a guest judged again.
+func (m *Machine) touchGuest(g *guest) { m.dirtyGuests[g] = true }
+
+// configure puts a policy in force. A host that it no longer names is kept with
+// what was known of it until it holds none of our guests.
+func (m *Machine) configure(pol *Policy) {
+	m.pol = pol
+	named := map[string]bool{}
+	for _, hp := range pol.Hosts {
+		named[hp.Name] = true
+		h := m.hosts[hp.Name]
+		if h == nil {
+			h = newHost(hp, m.now)
+			m.hosts[hp.Name] = h
+			m.unwell[h] = true
+			h.timers(m)
+		}
+		m.maintain(h, hp.Maintenance)
+		h.apply(hp)
+		h.removed = false
+		m.touch(h)
+	}
+	for name, h := range m.hosts {
+		if !named[name] {
+			h.removed = true
+			m.touch(h)
+		}
+	}
+	present := map[string]bool{}
+	for _, gp := range pol.Guests {
+		present[gp.Name] = true
+		g := m.guests[gp.Name]
+		if g == nil {
+			g = newGuest(gp)
+			m.guests[gp.Name] = g
+		}
+		m.reconfigured(g, gp)
+	}
+	for name, g := range m.guests {
+		if !present[name] {
+			g.gone = true
+			m.touchGuest(g)
+		}
+	}
+	if len(m.anchors) != len(pol.Anchors) {
+		m.anchors = make([]anchor, len(pol.Anchors))
+		for i := range m.anchors {
+			m.anchors[i] = anchor{asked: Never, good: Never, bad: Never}
+		}
+	}
+	m.index()
+	m.allGuests = true
+	m.save()
+}
+
+// index lists hosts and guests in their order.
+func (m *Machine) index() {
+	m.order, m.listed = m.order[:0:0], m.listed[:0:0]
+	for _, h := range m.hosts {
+		m.order = append(m.order, h)
+	}
+	for _, g := range m.guests {
+		m.listed = append(m.listed, g)
+	}
+	sort.Slice(m.order, func(i, j int) bool { return m.order[i].name < m.order[j].name })
+	sort.Slice(m.listed, func(i, j int) bool { return m.listed[i].name < m.listed[j].name })
+}
+
+// claimed takes note of another actor.
+func (m *Machine) claimed(c Claimed) {
+	m.claim = c
+	m.allGuests = true
+	if c.Foreign {
+		why := fmt.Sprintf("%s, a watch on another store, is at work on these hosts", c.Actor)
+		m.note(Record{Rule: "claim", Because: why, Not: "nothing more is done by this watch", Tell: true})
+		m.leads = false
+		m.emit(Leave{why})
+	}
+}

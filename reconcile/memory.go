@@ -1,0 +1,209 @@
+package reconcile
+
+import (
+	"time"
+)
+
+// Memory is what outlives a watcher: stored and synced before anything is done,
+// read by the next one. Times are on the wall clock; those in the future become
+// now. No proof is in it: no proof outlives its watcher.
+type Memory struct {
+	Version int                    `json:"version"`
+	Paused  bool                   `json:"paused,omitempty"`
+	Hosts   map[string]HostMemory  `json:"hosts"`
+	Guests  map[string]GuestMemory `json:"guests"`
+}
+
+// MemoryVersion grows whenever an older program could misread what is stored.
+const MemoryVersion = 1
+
+// HostMemory is what is remembered of a host.
+type HostMemory struct {
+	Trusted bool        `json:"trusted,omitempty"` // seen up with guests of ours
+	Drained bool        `json:"drained,omitempty"`
+	Epoch   Epoch       `json:"epoch"`
+	Moved   bool        `json:"moved,omitempty"` // guests of it were started elsewhere, and it has not come back since
+	Flap    FlapMemory  `json:"flap"`
+	Policy  *HostPolicy `json:"policy,omitempty"` // of a host that the files no longer name
+}
+
+// FlapMemory is a penalty and when it was true.
+type FlapMemory struct {
+	Value float64   `json:"value,omitempty"`
+	At    time.Time `json:"at,omitempty"`
+	Held  bool      `json:"held,omitempty"`
+}
+
+// GuestMemory is what is remembered of a guest.
+type GuestMemory struct {
+	Home       string               `json:"home,omitempty"`
+	Definition *Definition          `json:"definition,omitempty"`
+	State      GuestState           `json:"state,omitempty"`
+	Rung       Rung                 `json:"rung,omitempty"`
+	Attempts   []AttemptMemory      `json:"attempts,omitempty"`
+	Tries      int                  `json:"tries,omitempty"`
+	Failed     string               `json:"failed,omitempty"`
+	FailedOf   string               `json:"failed_of,omitempty"`
+	Ran        bool                 `json:"ran,omitempty"`
+	Answered   bool                 `json:"answered,omitempty"`
+	Yielded    bool                 `json:"yielded,omitempty"`
+	Storage    bool                 `json:"storage,omitempty"`
+	Task       *TaskMemory          `json:"task,omitempty"`
+	Doubtful   map[string]time.Time `json:"doubtful,omitempty"`
+	Flap       FlapMemory           `json:"flap"`
+	LostAt     time.Time            `json:"lost_at,omitzero"`
+	GoodAt     time.Time            `json:"good_at,omitzero"`
+	Wanted     string               `json:"wanted,omitempty"`
+}
+
+// AttemptMemory is an attempt with its time on the wall clock.
+type AttemptMemory struct {
+	Attempt
+	Time time.Time `json:"time"`
+}
+
+// TaskMemory is an intent: what was about to be done.
+type TaskMemory struct {
+	Task
+	Time time.Time `json:"time"`
+}
+
+// clock turns instants into wall time and back; wall is what the wall clock says
+// now.
+type clock struct {
+	now  Instant
+	wall time.Time
+}
+
+func (c clock) time(t Instant) time.Time {
+	if t == Never {
+		return time.Time{}
+	}
+	return c.wall.Add(t.Sub(c.now)).UTC()
+}
+
+func (c clock) instant(t time.Time) Instant {
+	if t.IsZero() {
+		return Never
+	}
+	return min(c.now, c.now.Add(t.Sub(c.wall)))
+}
+
+// Memory gives what has to be stored. wall is the time of the wall clock.
+func (m *Machine) Memory(wall time.Time) *Memory {
+	c := clock{m.now, wall}
+	out := &Memory{Version: MemoryVersion, Paused: m.paused, Hosts: map[string]HostMemory{}, Guests: map[string]GuestMemory{}}
+	for _, h := range m.order {
+		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap)}
+		if h.removed {
+			hm.Policy = h.pol
+		}
+		out.Hosts[h.name] = hm
+	}
+	for _, g := range m.listed {
+		out.Guests[g.name] = g.memory(c)
+	}
+	return out
+}
+
+func (c clock) flap(f flap) FlapMemory {
+	if f.Value == 0 {
+		return FlapMemory{}
+	}
+	return FlapMemory{Value: f.Value, At: c.time(f.At), Held: f.Held}
+}
+
+func (c clock) unflap(f FlapMemory) flap {
+	if f.Value == 0 {
+		return flap{}
+	}
+	return flap{Value: f.Value, At: c.instant(f.At), Held: f.Held}
+}
+
+func (g *guest) memory(c clock) GuestMemory {
+	gm := GuestMemory{
+		Definition: g.def, State: g.state, Rung: g.rung, Tries: g.tries, Failed: g.failed, FailedOf: g.failedOf, Ran: g.ran, Answered: g.answered,
+		Yielded: g.yielded, Storage: g.storage, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted,
+	}
+	if g.home != nil {
+		gm.Home = g.home.name
+	}
+	for _, a := range g.attempts {
+		gm.Attempts = append(gm.Attempts, AttemptMemory{a, c.time(a.At)})
+	}
+	if g.task != nil {
+		gm.Task = &TaskMemory{*g.task, c.time(g.task.Opened)}
+	}
+	if len(g.doubtful) > 0 {
+		gm.Doubtful = map[string]time.Time{}
+		for h, at := range g.doubtful {
+			gm.Doubtful[h] = c.time(at)
+		}
+	}
+	return gm
+}
+
+// Recall is Memory with the time of the wall clock at which it is read.
+type Recall struct {
+	*Memory
+	Wall time.Time
+}
+
+// recall takes in what an earlier watcher left. Open intents are closed by what
+// the world shows, and none is carried on: until then the hosts that they name
+// count as holding the guest.
+func (m *Machine) recall(r Recall) {
+	c := clock{m.now, r.Wall}
+	m.paused = r.Paused
+	for name, hm := range r.Hosts {
+		h := m.hosts[name]
+		if h == nil && hm.Policy != nil {
+			h = newHost(hm.Policy, m.now)
+			h.removed = true
+			m.hosts[name] = h
+			m.unwell[h] = true
+			h.timers(m)
+		}
+		if h == nil {
+			continue
+		}
+		h.trusted, h.drained, h.moved, h.flap = hm.Trusted, hm.Drained, hm.Moved, c.unflap(hm.Flap)
+		h.epoch = hm.Epoch
+	}
+	for name, gm := range r.Guests {
+		if g := m.guests[name]; g != nil {
+			g.recall(m, gm, c)
+		}
+	}
+	m.index()
+	m.allGuests = true
+}
+
+func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
+	g.def, g.state, g.rung, g.tries, g.failed, g.failedOf = gm.Definition, gm.State, gm.Rung, gm.Tries, gm.Failed, gm.FailedOf
+	g.ran, g.answered, g.yielded, g.storage, g.wanted = gm.Ran, gm.Answered, gm.Yielded, gm.Storage, gm.Wanted
+	g.flap, g.lostAt, g.good = c.unflap(gm.Flap), Never, c.instant(gm.GoodAt)
+	if g.failed != "" && g.failedOf != g.pol.Digest {
+		g.failed, g.failedOf = "", ""
+	}
+	for _, a := range gm.Attempts {
+		a.At = c.instant(a.Time)
+		g.attempts = append(g.attempts, a.Attempt)
+	}
+	for name, at := range gm.Doubtful {
+		g.doubtful[name] = c.instant(at)
+	}
+	if t := gm.Task; t != nil {
+		for _, name := range t.Hosts {
+			g.doubtful[name] = c.instant(t.Time)
+		}
+		if t.Kind == Elsewhere || t.Kind == Anew || t.Kind == Again {
+			g.state = GuestSuspect
+		}
+		m.note(Record{Guest: g.name, Rule: "intent found", To: t.Target, Because: "an earlier watcher was about to " + string(t.Kind) + " it", Not: "it is not carried on: what came of it is looked at"})
+	}
+	if h := m.hosts[gm.Home]; h != nil {
+		g.home = h
+		h.homes[g] = true
+	}
+}

@@ -1,0 +1,285 @@
+package sim
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"3rc/plan"
+	"3rc/providers/fake"
+	"3rc/reconcile"
+	"3rc/reconcile/round"
+	"3rc/schema"
+)
+
+// Violation is something that must always hold, and did not.
+type Violation struct {
+	At   time.Duration
+	Rule string // the line of machine.md section 6
+	Text string
+}
+
+func (v Violation) String() string { return fmt.Sprintf("%s  %s: %s", stamp(v.At), v.Rule, v.Text) }
+
+// checker holds a rehearsal to machine.md section 6, at every step. It goes by
+// what is physically true and by what is ordered, and shares no judgement with
+// the machine.
+type checker struct {
+	w          *World
+	stop       bool
+	violations []Violation
+	reachable  map[string]time.Duration // since when a host answers without a break; absent: it does not
+	began      map[string][]begun       // by guest: rungs that were begun
+	rung       map[string]string        // of the task that is under way
+	last       time.Duration            // of the newest thing that was done
+	undo       map[string]bool
+}
+
+type begun struct {
+	rung string
+	at   time.Duration
+	host string
+	free bool // it counts no attempt
+}
+
+func newChecker(w *World) *checker {
+	c := &checker{w: w, reachable: map[string]time.Duration{}, began: map[string][]begun{}, rung: map[string]string{}}
+	c.reach()
+	return c
+}
+
+func (c *checker) fail(rule, format string, args ...any) {
+	v := Violation{c.w.now(), rule, fmt.Sprintf(format, args...)}
+	c.violations = append(c.violations, v)
+	c.w.say("VIOLATION", "%s: %s", v.Rule, v.Text)
+}
+
+// reach notes since when hosts answer.
+func (c *checker) reach() {
+	for _, h := range c.w.cfg.Hosts {
+		t := c.w.fleet.HostState(h.Name)
+		ok := t.Power && t.Booted && t.Network && t.Libvirtd == fake.Up && !c.w.cut
+		if _, was := c.reachable[h.Name]; ok && !was {
+			c.reachable[h.Name] = c.w.now()
+		} else if !ok {
+			delete(c.reachable, h.Name)
+		}
+	}
+}
+
+// happened checks a physical event.
+func (c *checker) happened(e fake.Event) {
+	c.reach()
+	switch e.Kind {
+	case fake.Began:
+		c.twice(e.Guest)
+		c.spared(e.Guest, "a process of it begins on "+e.Host)
+	case fake.Created, fake.Deleted, fake.Wrote:
+		c.volume(e)
+	}
+}
+
+// twice: no guest runs on two hosts.
+func (c *checker) twice(guest string) {
+	var on []string
+	for _, p := range c.w.fleet.Guest(guest).Processes {
+		if !p.Half && !p.Paused {
+			on = append(on, p.Host)
+		}
+	}
+	if len(on) > 1 && !c.w.tolerant[guest] {
+		c.fail("1 never two copies", "%s runs on %s", guest, strings.Join(on, " and "))
+	}
+}
+
+// spared: an ignored guest is left alone.
+func (c *checker) spared(guest, what string) {
+	if vm := c.w.vm(guest); vm != nil && vm.State == "ignored" && c.rung[guest] != "" {
+		c.fail("9 obeyed", "%s is ignored, and %s", guest, what)
+	}
+}
+
+// volume: none is deleted or overwritten unasked, none made but by a
+// reinstallation.
+func (c *checker) volume(e fake.Event) {
+	if e.Op.Verb == "" {
+		return
+	}
+	guest := guestOfVolume(e.Volume.Path)
+	vm := c.w.vm(guest)
+	installing := c.rung[guest] == string(plan.WishReinstall)
+	switch {
+	case e.Kind == fake.Created && !installing:
+		c.fail("3 no volume", "%s was made, and nothing is being reinstalled", e.Volume)
+	case e.Kind == fake.Deleted && (e.InUse || !installing):
+		c.fail("3 no volume", "%s was deleted", e.Volume)
+	case e.Kind == fake.Wrote && !installing:
+		c.fail("3 no volume", "%s was overwritten; it held %q", e.Volume, e.Content)
+	case vm != nil && vm.PreventDestroy && e.Kind != fake.Created:
+		c.fail("9 obeyed", "%s has prevent_destroy, and %s was touched", guest, e.Volume)
+	}
+}
+
+// guestOfVolume reads the guest out of GUEST.DISK.GEN.FORMAT.
+func guestOfVolume(path string) string {
+	name := path[strings.LastIndex(path, "/")+1:]
+	parts := strings.Split(name, ".")
+	if len(parts) < 4 {
+		return ""
+	}
+	return strings.Join(parts[:len(parts)-3], ".")
+}
+
+// alive is how long a host must have answered, without a break, for a fence order
+// to be one against a host that answers.
+const alive = 5 * time.Second
+
+// emitted checks an order before it is carried out.
+func (c *checker) emitted(e round.Effect) {
+	switch e := e.(type) {
+	case reconcile.OrderPower:
+		c.acted()
+		if !e.On {
+			c.fence(e.Host)
+		}
+	case round.Do:
+		c.acted()
+		c.op(e.Op)
+	}
+}
+
+func (c *checker) acted() { c.last = c.w.now() }
+
+// fence: never a host that answers, never one in maintenance, never while more
+// hosts are in trouble than max_lost permits.
+func (c *checker) fence(host string) {
+	if since, ok := c.reachable[host]; ok && c.w.now()-since >= alive && !c.ordered(host) {
+		c.fail("5 fencing", "%s is fenced, and has answered since %s", host, stamp(since))
+	}
+	h := c.w.cfg.Host(host)
+	if h != nil && h.Maintenance {
+		c.fail("9 obeyed", "%s is in maintenance, and is fenced", host)
+	}
+	c.bounded(host + " is fenced")
+	if c.w.cut && c.w.now()-c.w.cutAt > blindAfter {
+		c.fail("4 while blind", "%s is fenced, and the watch has been cut off since %s", host, stamp(c.w.cutAt))
+	}
+}
+
+// blindAfter is how long a watch that is cut off may take to notice.
+const blindAfter = 10 * time.Second
+
+func (c *checker) ordered(host string) bool { return c.undo[host] }
+
+// bounded: no more hosts are in trouble than max_lost permits. What the watch
+// thinks of its hosts is what counts, by the rule as it is written.
+func (c *checker) bounded(what string) {
+	trouble, all := 0, 0
+	for _, h := range c.w.cfg.Hosts {
+		if h.Maintenance {
+			continue
+		}
+		all++
+		if s, ok := c.w.watch.r.Machine().Host(h.Name); ok && s.State != reconcile.Up {
+			trouble++
+		}
+	}
+	most := max(1, int(math.Floor(float64(c.w.cfg.Cluster.MaxLost)*float64(all)/100+1e-9)))
+	if trouble > most {
+		c.fail("4 the breaker", "%s while %d of %d hosts are in trouble, and max_lost permits %d", what, trouble, all, most)
+	}
+}
+
+// op checks an operation on a guest.
+func (c *checker) op(op plan.Op) {
+	vm := c.w.vm(op.Name)
+	if vm == nil {
+		return
+	}
+	if vm.State == "ignored" {
+		c.fail("9 obeyed", "%s is ignored, and %s is done with it on %s", op.Name, op.Verb, op.Host)
+	}
+	target := op.Dest
+	if op.Verb == plan.DomainStart || op.Verb == plan.DomainInstall {
+		target = op.Host
+	}
+	if target == "" {
+		return
+	}
+	if h := c.w.cfg.Host(target); h != nil && h.Maintenance {
+		c.fail("9 obeyed", "%s is in maintenance, and %s of %s goes there", target, op.Verb, op.Name)
+	}
+	home := false
+	for _, h := range c.w.fleet.Guest(op.Name).Defined {
+		home = home || h == op.Host
+	}
+	if moves := op.Verb == plan.DomainMigrate || c.rung[op.Name] == string(plan.WishRelocate) || c.rung[op.Name] == string(plan.WishReinstall); moves {
+		c.bounded(fmt.Sprintf("%s of %s", op.Verb, op.Name))
+	}
+	if vm.PreventDestroy && op.Verb == plan.DomainInstall {
+		c.fail("9 obeyed", "%s has prevent_destroy, and is installed anew", op.Name)
+	}
+	if op.Verb == plan.DomainStart || op.Verb == plan.DomainInstall {
+		c.started(vm, op)
+	}
+}
+
+// started: an order to start elsewhere while a process of the guest exists is a
+// double run that only a disk lock, or luck, prevents.
+func (c *checker) started(vm *schema.VM, op plan.Op) {
+	for _, p := range c.w.fleet.Guest(op.Name).Processes {
+		if p.Host != op.Host && !c.w.tolerant[op.Name] {
+			c.fail("2 permission", "%s is started on %s while a process of it is on %s", op.Name, op.Host, p.Host)
+		}
+	}
+}
+
+// decided counts the rungs: attempts never exceed what the policy permits.
+func (c *checker) decided(r reconcile.Record) {
+	kind, ok := strings.CutPrefix(r.Rule, "begin ")
+	if ok {
+		c.rung[r.Guest] = kind
+	}
+	if end, over := strings.CutPrefix(r.Rule, "end "); over && end == c.rung[r.Guest] {
+		delete(c.rung, r.Guest)
+	}
+	vm := c.w.vm(r.Guest)
+	if !ok || vm == nil {
+		return
+	}
+	rec := c.w.cfg.Recovery(vm)
+	limit, within := 0, time.Duration(0)
+	switch plan.WishKind(kind) {
+	case plan.WishRestart:
+		if rec.Restart != nil {
+			limit, within = rec.Restart.Attempts, time.Duration(rec.Restart.Within)
+		}
+	case plan.WishReinstall:
+		if rec.Reinstall != nil {
+			limit, within = rec.Reinstall.Attempts, time.Duration(rec.Reinstall.Within)
+		}
+	default:
+		return
+	}
+	n := 1
+	for _, b := range c.began[r.Guest] {
+		if b.rung == kind && c.w.now()-b.at < within && !b.free {
+			n++
+		}
+	}
+	if n > limit {
+		c.fail("8 attempts", "%s of %s for the %d. time within %s; the policy permits %d", kind, r.Guest, n, within, limit)
+	}
+	c.began[r.Guest] = append(c.began[r.Guest], begun{rung: kind, at: c.w.now(), host: r.To})
+}
+
+// cleared forgets the attempts of a guest that a person has cleared.
+func (c *checker) cleared(guest string) { delete(c.began, guest) }
+
+// refused takes the newest attempt of a guest back: it was never made.
+func (c *checker) refused(guest string) {
+	if b := c.began[guest]; len(b) > 0 {
+		b[len(b)-1].free = true
+	}
+}

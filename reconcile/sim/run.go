@@ -1,0 +1,283 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"3rc/providers/fake"
+	"3rc/reconcile"
+	"3rc/reconcile/round"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// View is what a host answers.
+type View = inventory.View
+
+// World is one rehearsal in its course.
+type World struct {
+	given *schema.Config // as loaded
+	cfg   *schema.Config // in force
+	q     *fake.Queue
+	zero  time.Duration // when the rehearsal began
+	fleet *fake.Fleet
+	watch *watch
+	rnd   *rand.Rand
+
+	incarnation int
+	memory      []byte
+	cut         bool
+	cutAt       time.Duration
+	skew        time.Duration // of the wall clock
+	lines       []Line
+	check       *checker
+	down        map[string]*downtime
+	seen        uint64
+	logged      int
+	tolerant    map[string]bool // guests that somebody else may run twice
+}
+
+// Line is one line of the timeline.
+type Line struct {
+	At   time.Duration
+	Who  string
+	Text string
+}
+
+func (l Line) String() string { return fmt.Sprintf("%10s  %-12s %s", stamp(l.At), l.Who, l.Text) }
+
+// stamp writes a time of the rehearsal.
+func stamp(d time.Duration) string {
+	m := d.Truncate(time.Minute)
+	return fmt.Sprintf("%dm%06.3fs", m/time.Minute, (d - m).Seconds())
+}
+
+// downtime adds up the time that a guest was not in true running.
+type downtime struct {
+	total time.Duration
+	since time.Duration // -1: it runs
+}
+
+// Options of a rehearsal.
+type Options struct {
+	Seed uint64
+	// Stop ends it at the first violation.
+	Stop bool
+}
+
+// newWorld makes the fleet of a configuration and starts its watch.
+func newWorld(cfg *schema.Config, start map[string]string, timing fake.Timing, opts Options) (*World, error) {
+	w := &World{given: cfg, cfg: simple(cfg), q: &fake.Queue{}, rnd: rand.New(rand.NewPCG(opts.Seed, 0x3c)), down: map[string]*downtime{}, tolerant: map[string]bool{}}
+	fleet, err := build(w.cfg, start, w.q, func() {})
+	if err != nil {
+		return nil, err
+	}
+	w.fleet, w.zero = fleet, w.q.Now()
+	fleet.Timing = timing
+	for _, vm := range w.cfg.VMs {
+		w.down[vm.Name] = &downtime{since: -1}
+	}
+	w.check = newChecker(w)
+	w.logged = len(fleet.Log())
+	w.account()
+	return w, nil
+}
+
+// now is the time since the rehearsal began.
+func (w *World) now() time.Duration { return w.q.Now() - w.zero }
+
+func (w *World) say(who, format string, args ...any) {
+	w.lines = append(w.lines, Line{w.now(), who, fmt.Sprintf(format, args...)})
+}
+
+// decided writes a decision of the watch into the timeline.
+func (w *World) decided(r reconcile.Record) {
+	who := r.Host
+	if r.Guest != "" {
+		who = r.Guest
+	}
+	if who == "" {
+		who = "watch"
+	}
+	var b strings.Builder
+	b.WriteString(r.Rule)
+	if r.From != "" || r.To != "" {
+		fmt.Fprintf(&b, ": %s -> %s", orNone(r.From), orNone(r.To))
+	}
+	if r.Because != "" {
+		b.WriteString(" (" + r.Because + ")")
+	}
+	if r.Not != "" {
+		b.WriteString("; " + r.Not)
+	}
+	w.say(who, "%s", b.String())
+	w.check.decided(r)
+	if strings.HasPrefix(r.Rule, "end ") && (r.Because == "refused" || r.Because == "dropped") {
+		w.check.refused(r.Guest)
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// emitted looks at what the watch asks for, before it is done.
+func (w *World) emitted(e round.Effect) {
+	w.check.emitted(e)
+	switch e := e.(type) {
+	case round.Do:
+		dest := ""
+		if e.Op.Dest != "" {
+			dest = " to " + e.Op.Dest
+		}
+		w.say(e.Op.Name, "%s on %s%s", e.Op.Verb, e.Op.Host, dest)
+	case reconcile.OrderPower:
+		w.say(e.Host, "power %s ordered at device %d", map[bool]string{true: "on", false: "off"}[e.On], e.Device)
+	}
+}
+
+// advance lets everything happen that is due until a time of the rehearsal.
+func (w *World) advance(until time.Duration) {
+	for {
+		at, ok := w.q.Next()
+		if !ok || at > until+w.zero {
+			break
+		}
+		w.q.Step()
+		w.observe()
+		if w.check.stop && len(w.check.violations) > 0 {
+			return
+		}
+	}
+	w.q.Run(until + w.zero)
+	w.observe()
+}
+
+// observe notices what changed in the world: it tells the watch by events, as
+// libvirt does, keeps the account of downtimes, and checks what must always hold.
+func (w *World) observe() {
+	if c := w.fleet.Changed(); c == w.seen {
+		return
+	} else {
+		w.seen = c
+	}
+	w.check.reach()
+	log := w.fleet.Log()
+	for _, e := range log[w.logged:] {
+		w.happened(e)
+	}
+	w.logged = len(log)
+	w.account()
+}
+
+// happened is one physical event.
+func (w *World) happened(e fake.Event) {
+	switch e.Kind {
+	case fake.Began, fake.Ended:
+		w.say(e.Guest, "process %s on %s", map[fake.Kind]string{fake.Began: "begins", fake.Ended: "ends"}[e.Kind], e.Host)
+		w.event(e.Host, e.Guest)
+	case fake.Powered:
+		w.say(e.Host, "power %s", map[bool]string{true: "on", false: "off"}[e.On])
+	}
+	w.check.happened(e)
+}
+
+// event is libvirt telling the watch that something happened: a hint.
+func (w *World) event(host, guest string) {
+	if x := w.watch; x != nil && !w.dead(host) {
+		w.q.After(w.fleet.Latency, func() { x.tell(reconcile.Happened{Host: host, Guest: guest}) })
+	}
+}
+
+// account keeps the downtimes.
+func (w *World) account() {
+	now := w.now()
+	for name, d := range w.down {
+		up := w.fleet.Answers(name)
+		switch {
+		case !up && d.since < 0:
+			d.since = now
+		case up && d.since >= 0:
+			d.total += now - d.since
+			d.since = -1
+		}
+	}
+}
+
+func (w *World) downtimeOf(name string) time.Duration {
+	d := w.down[name]
+	if d == nil {
+		return 0
+	}
+	if d.since >= 0 {
+		return d.total + w.now() - d.since
+	}
+	return d.total
+}
+
+// guestTruth is the state of a guest as scenarios call it: what the machine says
+// if it says failed, installing or held; else what is true.
+func (w *World) guestTruth(name string) (state string, hosts []string, rung string) {
+	t := w.fleet.Guest(name)
+	for _, p := range t.Processes {
+		if !p.Half {
+			hosts = append(hosts, p.Host)
+		}
+	}
+	rung = reconcile.NoRung.String()
+	home := ""
+	if w.watch != nil {
+		if g, ok := w.watch.r.Machine().Guest(name); ok {
+			rung, home = g.Rung.String(), g.Host
+			switch g.State {
+			case reconcile.Failed:
+				state = "failed"
+			case reconcile.Held:
+				state = "held"
+			case reconcile.Reinstalling:
+				state = "installing"
+			}
+		}
+	}
+	if len(hosts) == 0 {
+		hosts = t.Defined
+		if state != "" && home != "" {
+			hosts = append([]string{home}, hosts...)
+		}
+	}
+	switch {
+	case state != "":
+	case w.fleet.Answers(name):
+		state = "running"
+	case len(t.Processes) > 0:
+		state = "not answering"
+	case len(t.Defined) > 0:
+		state = "stopped"
+	default:
+		state = "missing"
+	}
+	sort.Strings(hosts)
+	return state, slices.Compact(hosts), rung
+}
+
+// hostTruth is the state of a host as scenarios call it.
+func (w *World) hostTruth(name string) string {
+	if w.watch == nil {
+		return "unwatched"
+	}
+	h, ok := w.watch.r.Machine().Host(name)
+	switch {
+	case !ok:
+		return "unknown"
+	case h.Maintenance:
+		return "maintenance"
+	}
+	return string(h.State)
+}

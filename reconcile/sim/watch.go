@@ -1,0 +1,384 @@
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"3rc/plan"
+	"3rc/providers/fake"
+	"3rc/reconcile"
+	"3rc/reconcile/round"
+	"3rc/schema"
+)
+
+// keepalive is after what time the client of a connection notices that its host
+// does not answer any more (libvirt's keepalive, 5 s interval).
+const keepalive = 6 * time.Second
+
+// The limits of operations are those of the libvirt provider.
+const (
+	quickOp = 30 * time.Second
+	startOp = 90 * time.Second
+	longOp  = time.Hour
+)
+
+// readLimit bounds one question to a fence device: fence_ipmilan gives up on a
+// dead BMC after 20 s.
+const readLimit = 20 * time.Second
+
+// watch is the running watcher of a rehearsal, and its edges.
+type watch struct {
+	w        *World
+	r        *round.Round
+	began    time.Duration // when it was started
+	stopped  bool
+	frozen   bool
+	backlog  []func()
+	tick     reconcile.Instant
+	inflight int
+}
+
+func (w *World) startWatch() {
+	w.incarnation++
+	x := &watch{w: w, began: w.q.Now(), tick: reconcile.Never}
+	opts := round.Options{Incarnation: w.incarnation, Images: images(w.cfg)}
+	if w.memory != nil {
+		var m reconcile.Memory
+		if err := json.Unmarshal(w.memory, &m); err != nil {
+			panic("sim: memory that was written cannot be read: " + err.Error())
+		}
+		opts.Memory = &reconcile.Recall{Memory: &m, Wall: w.wall()}
+	}
+	w.watch = x
+	w.say("watch", "started (run %d)", w.incarnation)
+	r, effects := round.New(w.cfg, opts, x.now())
+	x.r = r
+	x.carryOut(effects)
+}
+
+func (w *World) stopWatch() {
+	if w.watch != nil {
+		w.watch.stopped = true
+		w.watch = nil
+		w.say("watch", "stopped")
+	}
+}
+
+// wall is what the wall clock shows.
+func (w *World) wall() time.Time { return epoch.Add(w.q.Now()).Add(w.skew) }
+
+// now is the watcher's own time.
+func (x *watch) now() reconcile.Instant { return reconcile.Instant(x.w.q.Now() - x.began) }
+
+// tell gives the watcher an event, unless it does not run: a frozen one gets it
+// when it goes on.
+func (x *watch) tell(ev reconcile.Event) {
+	x.do(func() { x.carryOut(x.r.Handle(ev, x.now())) })
+}
+
+func (x *watch) do(f func()) {
+	switch {
+	case x.stopped:
+	case x.frozen:
+		x.backlog = append(x.backlog, f)
+	default:
+		f()
+	}
+}
+
+// freeze halts the watcher's process for a while, as SIGSTOP or a suspended
+// machine does.
+func (x *watch) freeze(d time.Duration) {
+	x.frozen = true
+	x.w.say("watch", "frozen for %s", d)
+	x.w.q.After(d, func() {
+		x.frozen = false
+		if x.stopped {
+			return
+		}
+		backlog := x.backlog
+		x.backlog = nil
+		x.carryOut(x.r.Handle(reconcile.Ticked{Due: x.tick}, x.now()))
+		for _, f := range backlog {
+			x.do(f)
+		}
+	})
+}
+
+// carryOut does what the watch asked for, and sets its next tick.
+func (x *watch) carryOut(effects []round.Effect) {
+	for _, e := range effects {
+		x.w.emitted(e)
+		x.carry(e)
+		if x.stopped {
+			return
+		}
+	}
+	next := x.r.Next()
+	if next == reconcile.Never || next == x.tick {
+		return
+	}
+	x.tick = next
+	x.w.q.After(next.Sub(x.now()), func() {
+		if x.tick == next {
+			x.do(func() {
+				x.tick = reconcile.Never
+				x.carryOut(x.r.Handle(reconcile.Ticked{Due: next}, x.now()))
+			})
+		}
+	})
+}
+
+func (x *watch) carry(e round.Effect) {
+	w := x.w
+	switch e := e.(type) {
+	case reconcile.Save:
+		m := x.r.Machine().Memory(w.wall())
+		data, err := json.Marshal(m)
+		if err != nil {
+			panic("sim: memory cannot be written: " + err.Error())
+		}
+		w.memory = data
+	case reconcile.Look:
+		x.look(e)
+	case reconcile.ProbeHost:
+		x.probeHost(e)
+	case reconcile.ProbeGuest:
+		x.probeGuest(e)
+	case reconcile.ProbeAnchor:
+		x.probeAnchor(e)
+	case reconcile.ReadPower:
+		x.readPower(e)
+	case reconcile.OrderPower:
+		x.orderPower(e)
+	case reconcile.Decide:
+		w.decided(e.Record)
+	case reconcile.Leave:
+		w.stopWatch()
+	case round.Do:
+		x.op(e)
+	default:
+		panic(fmt.Sprintf("sim: no edge for a %T", e))
+	}
+}
+
+// within asks, and answers late with nil if no answer came.
+func (x *watch) within(limit time.Duration, ask func(answer func(any)), then func(any)) {
+	over := false
+	end := func(v any) {
+		if !over {
+			over = true
+			x.do(func() { then(v) })
+		}
+	}
+	x.w.q.After(limit, func() { end(nil) })
+	ask(end)
+}
+
+func (x *watch) look(e reconcile.Look) {
+	sent := x.now()
+	x.within(x.timeout(e.Host), func(answer func(any)) {
+		x.w.fleet.AskView(e.Host, func(v View, err error) {
+			if err != nil {
+				answer(err)
+				return
+			}
+			answer(v)
+		})
+	}, func(v any) {
+		ev := reconcile.Looked{Host: e.Host, Sent: sent, Answer: reconcile.Bad, Why: "no answer in time"}
+		switch v := v.(type) {
+		case View:
+			ev.Answer, ev.Why, ev.View = reconcile.Good, "", &v
+		case error:
+			ev.Why = v.Error()
+		}
+		x.carryOut(x.r.Handle(ev, x.now()))
+	})
+}
+
+func (x *watch) timeout(host string) time.Duration {
+	h := x.w.cfg.Host(host)
+	if h == nil {
+		return 2 * time.Second
+	}
+	return time.Duration(x.w.cfg.HostHysteresis(h).Timeout)
+}
+
+func (x *watch) probeHost(e reconcile.ProbeHost) {
+	sent := x.now()
+	kind, port := "libvirt", 0
+	if h := x.w.cfg.Host(e.Host); h != nil && e.Probe > 0 && e.Probe <= len(h.Probes) {
+		kind = h.Probes[e.Probe-1].Type
+	}
+	x.within(x.timeout(e.Host), func(answer func(any)) {
+		x.w.fleet.AskHost(e.Host, kind, port, func(err error) { answer(reply{err}) })
+	}, func(v any) {
+		ev := reconcile.HostProbed{Host: e.Host, Probe: e.Probe, Sent: sent, Answer: reconcile.Bad}
+		if r, ok := v.(reply); ok && (r.err == nil || e.Probe == 0 && errors.Is(r.err, fake.ErrRefused)) {
+			ev.Answer = reconcile.Good
+		}
+		x.carryOut(x.r.Handle(ev, x.now()))
+	})
+}
+
+// reply is an answer that may be an error.
+type reply struct{ err error }
+
+func (x *watch) probeGuest(e reconcile.ProbeGuest) {
+	sent := x.now()
+	vm := x.w.vm(e.Guest)
+	if vm == nil || e.Probe >= len(vm.Probes) {
+		return
+	}
+	agent := vm.Probes[e.Probe].Type == "guest_agent"
+	x.within(time.Duration(x.w.cfg.GuestHysteresis(vm).Timeout), func(answer func(any)) {
+		if agent {
+			x.w.fleet.AskAgent(e.Host, e.Guest, func(err error) { answer(reply{err}) })
+			return
+		}
+		x.w.fleet.AskGuest(e.Guest, vm.Probes[e.Probe].Type, func(err error) { answer(reply{err}) })
+	}, func(v any) {
+		ev := reconcile.GuestProbed{Guest: e.Guest, Probe: e.Probe, Sent: sent, Answer: reconcile.Bad}
+		r, ok := v.(reply)
+		switch {
+		case ok && r.err == nil:
+			ev.Answer = reconcile.Good
+		case agent && (!ok || !errors.Is(r.err, fake.ErrAgent)):
+			ev.Answer = reconcile.Unknown // libvirt did not answer, which says nothing of the guest
+		}
+		x.carryOut(x.r.Handle(ev, x.now()))
+	})
+}
+
+func (x *watch) probeAnchor(e reconcile.ProbeAnchor) {
+	sent := x.now()
+	name := x.w.cfg.Cluster.Anchors[e.Anchor]
+	x.within(2*time.Second, func(answer func(any)) {
+		x.w.fleet.AskAnchor(name, func(err error) { answer(reply{err}) })
+	}, func(v any) {
+		ev := reconcile.AnchorProbed{Anchor: e.Anchor, Sent: sent, Answer: reconcile.Bad}
+		if r, ok := v.(reply); ok && r.err == nil {
+			ev.Answer = reconcile.Good
+		}
+		x.carryOut(x.r.Handle(ev, x.now()))
+	})
+}
+
+// power is what a fence device said.
+type power struct {
+	on  bool
+	err error
+}
+
+func (p power) of() (reconcile.Power, string) {
+	switch {
+	case p.err != nil:
+		return reconcile.PowerUnknown, p.err.Error()
+	case p.on:
+		return reconcile.PowerOn, ""
+	}
+	return reconcile.PowerOff, ""
+}
+
+func (x *watch) readPower(e reconcile.ReadPower) {
+	sent := x.now()
+	x.within(readLimit, func(answer func(any)) {
+		x.w.fleet.AskPower(e.Host, e.Device, func(on bool, err error) { answer(power{on, err}) })
+	}, func(v any) {
+		ev := reconcile.PowerAnswered{Host: e.Host, Device: e.Device, Sent: sent, Why: "no answer in time"}
+		if p, ok := v.(power); ok {
+			ev.Power, ev.Why = p.of()
+		}
+		x.carryOut(x.r.Handle(ev, x.now()))
+	})
+}
+
+func (x *watch) orderPower(e reconcile.OrderPower) {
+	sent := x.now()
+	x.within(longOp, func(answer func(any)) {
+		x.w.fleet.OrderPower(e.Host, e.Device, e.On, func(on bool, err error) { answer(power{on, err}) })
+	}, func(v any) {
+		ev := reconcile.PowerAnswered{Host: e.Host, Device: e.Device, Ordered: true, Sent: sent, Why: "no answer in time"}
+		if p, ok := v.(power); ok {
+			ev.Power, ev.Why = p.of()
+		}
+		x.carryOut(x.r.Handle(ev, x.now()))
+	})
+}
+
+// op has an operation done, as the libvirt provider would.
+func (x *watch) op(e round.Do) {
+	limit := quickOp
+	switch {
+	case e.Op.Limit > 0:
+		limit = e.Op.Limit + quickOp
+	case e.Op.Verb == plan.DomainStart:
+		limit = startOp
+	case e.Op.Verb == plan.DomainMigrate || e.Op.Class == "volume":
+		limit = longOp
+	}
+	over := false
+	end := func(err error) {
+		if over {
+			return
+		}
+		over = true
+		x.do(func() {
+			x.carryOut(x.r.Ended(round.Ended{ID: e.ID, Outcome: outcome(e.Op, err), Why: text(err)}, x.now()))
+		})
+	}
+	x.w.q.After(limit, func() { end(fake.ErrTimeout) })
+	var alive func()
+	alive = func() {
+		if over || x.stopped {
+			return
+		}
+		if x.w.dead(e.Op.Host) {
+			end(fake.ErrTimeout)
+			return
+		}
+		x.w.q.After(keepalive, alive)
+	}
+	x.w.q.After(keepalive, alive)
+	x.w.fleet.Begin(e.Op, end)
+}
+
+// dead tells whether a host's connection has broken, as keepalive would find.
+func (w *World) dead(host string) bool {
+	h := w.fleet.HostState(host)
+	return !h.Power || !h.Network || h.Libvirtd != fake.Up || w.cut
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// outcome sorts an error into what it says of the operation.
+func outcome(op plan.Op, err error) round.Outcome {
+	switch {
+	case err == nil:
+		return round.Done
+	case errors.Is(err, fake.ErrTimeout):
+		return round.Open
+	case errors.Is(err, fake.ErrLocked), errors.Is(err, fake.ErrUnreachable), errors.Is(err, fake.ErrRefused), errors.Is(err, fake.ErrStale), errors.Is(err, fake.ErrNoSpace):
+		return round.NotDone
+	case op.Verb == plan.DomainStart && errors.Is(err, fake.ErrMissing):
+		return round.NotDone // its storage is not there
+	}
+	return round.Failed
+}
+
+func (w *World) vm(name string) *schema.VM {
+	for _, v := range w.cfg.VMs {
+		if v.Name == name {
+			return v
+		}
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package reconcile
+
+import (
+	"sort"
+
+	"3rc/schema/inventory"
+)
+
+// HostStanding is what a planner and a person need to know of a host.
+type HostStanding struct {
+	Name        string
+	State       HostState
+	Since       Instant
+	Epoch       Epoch
+	Maintenance bool
+	Closed      string // why it takes no guest; ""
+	Slots       int    // how many guests may be started on it now
+	View        *inventory.View
+	Fresh       bool // the View is of a host that is up
+	Answers     bool // it is up, or returning
+	Off         bool // proven off
+}
+
+// GuestStanding is what a planner and a person need to know of a guest.
+type GuestStanding struct {
+	Name, Address string
+	State         GuestState
+	Why           string
+	Since         Instant
+	Rung          Rung
+	Host          string // where it is, as far as anyone knows
+	Runs          bool   // it takes room on Host
+	Busy          bool   // something is under way with it
+	Target        string // where that puts it
+	Attempts      int    // that count, within their windows, of its rung
+	Priority      int
+	Preempt       bool
+	Wish          *Wish
+}
+
+// Host gives the standing of a host.
+func (m *Machine) Host(name string) (HostStanding, bool) {
+	h := m.hosts[name]
+	if h == nil {
+		return HostStanding{}, false
+	}
+	return m.standing(h), true
+}
+
+func (m *Machine) standing(h *host) HostStanding {
+	return HostStanding{
+		Name: h.name, State: h.state, Since: h.since, Epoch: h.epoch, Maintenance: h.maintenance(), Closed: m.shut(h), Slots: m.slots(h),
+		View: h.view, Fresh: h.state == Up && h.view != nil, Answers: h.state == Up || h.state == Returning, Off: h.state == Fenced && h.proof != nil,
+	}
+}
+
+// slots is how many guests may be started on a host now. One is freed at the
+// first good probe, or at the end of the grace.
+func (m *Machine) slots(h *host) int {
+	n := startsPerHost
+	for g := range m.restless {
+		if g.starting == Never {
+			continue
+		}
+		on := g.home == h
+		if g.task != nil {
+			on = g.task.Target == h.name
+		} else if m.now >= g.grace || len(g.probes) == 0 {
+			continue
+		}
+		if on {
+			n--
+		}
+	}
+	return max(0, n)
+}
+
+// Hosts gives the standings of all hosts, by name.
+func (m *Machine) Hosts() []HostStanding {
+	out := make([]HostStanding, 0, len(m.order))
+	for _, h := range m.order {
+		out = append(out, m.standing(h))
+	}
+	return out
+}
+
+// Guest gives the standing of a guest.
+func (m *Machine) Guest(name string) (GuestStanding, bool) {
+	g := m.guests[name]
+	if g == nil {
+		return GuestStanding{}, false
+	}
+	return m.guestStanding(g), true
+}
+
+func (m *Machine) guestStanding(g *guest) GuestStanding {
+	s := GuestStanding{
+		Name: g.name, Address: g.pol.Address, State: g.state, Why: g.why, Since: g.since, Rung: g.rung, Priority: g.pol.Priority, Preempt: g.pol.Preempt, Wish: g.wish,
+	}
+	if g.home != nil {
+		s.Host = g.home.name
+		sight := g.here()
+		off := g.home.state == Fenced || sight == nil || !sight.fact.State.Live()
+		s.Runs = !off
+	}
+	if g.task != nil {
+		s.Busy, s.Target = true, g.task.Target
+		if g.task.Target == "" {
+			s.Target = s.Host
+		}
+	}
+	if g.rung != NoRung {
+		s.Attempts = g.pol.Ladder.rung(g.rung).Attempts - m.left(g, g.rung)
+	}
+	return s
+}
+
+// Guests gives the standings of all guests, by name.
+func (m *Machine) Guests() []GuestStanding {
+	out := make([]GuestStanding, 0, len(m.listed))
+	for _, g := range m.listed {
+		out = append(out, m.guestStanding(g))
+	}
+	return out
+}
+
+// Wishes gives what is to be done if a way is found, the most urgent first: by
+// priority, lent ones included, then by name.
+func (m *Machine) Wishes() []*Wish {
+	out := make([]*Wish, 0, len(m.wishing))
+	for g := range m.wishing {
+		if g.task == nil && g.wish != nil {
+			out = append(out, g.wish)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].Lent != out[j].Lent {
+			return out[i].Lent > out[j].Lent
+		}
+		return out[i].Guest < out[j].Guest
+	})
+	return out
+}
+
+// Breaker tells whether it is open, and Blind whether nothing answers that the
+// watcher must reach.
+func (m *Machine) Breaker() bool { return m.breaker.open }
+
+// Blind tells whether the watcher cannot believe its own eyes.
+func (m *Machine) Blind() bool { return m.blind() }
+
+// Paused tells whether a person has stopped the watch from acting.
+func (m *Machine) Paused() bool { return m.paused }
+
+// Now is the instant of the last event.
+func (m *Machine) Now() Instant { return m.now }
