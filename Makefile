@@ -8,7 +8,7 @@ LAB ?= /tmp/3rc-lab
 export LAB
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-PURE := ./schema/... ./plan/... ./apply/... ./providers/fake/...
+PURE := ./schema/... ./plan/... ./apply/... ./providers/conform/... ./providers/fake/...
 FUZZTIME ?= 3m
 
 .PHONY: help demo test check build lab-up lab-down fuzz golden bench clean setup setup-build lab-test
@@ -61,7 +61,7 @@ fuzz: setup-build ## every fuzz target for FUZZTIME
 		done; done
 
 golden: setup-build ## write the golden files of the tests anew; read the difference before you commit it
-	@CGO_ENABLED=0 go test ./schema ./plan/kinds ./plan/place -rewrite
+	@CGO_ENABLED=0 go test ./schema ./plan/kinds ./plan/place ./providers/fake -rewrite
 	@REWRITE=1 go test ./cmd/3rc
 	@go test ./providers/libvirt -update
 	@go run ./cmd/3rc schema -format=markdown > docs/reference.md

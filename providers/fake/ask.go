@@ -50,7 +50,7 @@ func (f *Fleet) AskHost(host, probe string, port int, answer func(error)) {
 func (f *Fleet) AskGuest(guest, probe string, answer func(error)) {
 	f.clock.After(f.Latency, func() {
 		for _, p := range f.guest(guest).procs {
-			if !p.h.reachable() || p.paused() || p.hung || !p.copy() {
+			if !p.h.reaches() || p.paused() || p.hung || !p.copy() {
 				continue
 			}
 			if !p.answering() {

@@ -42,7 +42,7 @@ var (
 
 // cacheLimit bounds a cache; when it is full it begins anew. A definition and
 // its key take some ten kilobytes.
-const cacheLimit = 1 << 14
+const cacheLimit = 1 << 12
 
 // cache remembers what was read from a text. Several goroutines may use it.
 type cache[T any] struct {

@@ -71,6 +71,12 @@ func (s *script) fault(w []string, args map[string]string) error {
 		s.f.MovedByHand(rest[0], rest[1])
 	case "watcher_cut", "watcher_heal":
 		s.f.WatcherCut(name == "watcher_cut")
+	case "cut_management":
+		s.f.CutManagement(rest[0], rest[1] == "on")
+	case "cut_guests":
+		s.f.CutGuests(rest[0], rest[1] == "on")
+	case "listen": // what libvirt tells by itself is said from now on
+		s.f.Listen(func(n fake.Notice) { s.say("%s tells: %s %s", n.Host, n.Guest, n.Word) })
 	case "saves":
 		s.f.SavesGuests(rest[0], true)
 	case "miswire":

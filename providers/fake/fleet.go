@@ -83,6 +83,8 @@ type Fleet struct {
 	anchor map[string]bool       // anchors that do not answer
 	moves  []*migration
 	truth  ledger
+
+	listener func(Notice)
 }
 
 // New makes a fleet without hosts that lives by the clock; nil is a Queue of its

@@ -47,8 +47,7 @@ func (f *Fleet) Hang(guest string) { f.each(guest, func(p *process) { p.hung = t
 func (f *Fleet) PauseIO(guest string) {
 	f.each(guest, func(p *process) {
 		if !p.paused() {
-			p.dom.state, p.dom.reason = inventory.StatePaused, "ioerror"
-			p.h.touch()
+			p.stand("ioerror")
 		}
 	})
 }

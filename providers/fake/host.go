@@ -31,11 +31,13 @@ type host struct {
 	capacity inventory.Capacity
 
 	powered bool
-	online  bool // while it boots: the system answers already, libvirtd does not
-	booted  bool // libvirtd was started since the power came
-	leaving bool // it shuts down
-	saves   bool // its guests are saved to disk then, and not shut down
-	cut     bool
+	online  bool   // while it boots: the system answers already, libvirtd does not
+	booted  bool   // libvirtd was started since the power came
+	leaving bool   // it shuts down
+	saves   bool   // its guests are saved to disk then, and not shut down
+	cut     bool   // its network, all of it
+	apart   bool   // the part of its network over which it is managed
+	alone   bool   // the part of its network that its guests are on
 	silent  string // why it does not answer to anybody; only tests of old say so
 	life    int    // counts power losses: what was under way then is no more
 	daemon  Daemon
@@ -73,14 +75,19 @@ func (h *host) touch() {
 
 // reachable tells whether packets of the watcher get to the host's system and back.
 func (h *host) reachable() bool {
-	return h.powered && (h.booted || h.online) && !h.cut && h.silent == "" && !h.f.blind
+	return h.powered && (h.booted || h.online) && !h.cut && !h.apart && h.silent == "" && !h.f.blind
+}
+
+// reaches tells whether packets of the watcher get to the host's guests and back.
+func (h *host) reaches() bool {
+	return h.powered && h.booted && !h.cut && !h.alone && h.silent == "" && !h.f.blind
 }
 
 // serves tells whether libvirtd does what it is asked.
 func (h *host) serves() bool { return h.powered && h.booted && h.daemon == Up }
 
 // linked tells whether hosts reach the host.
-func (h *host) linked() bool { return h.powered && h.booted && !h.cut && h.silent == "" }
+func (h *host) linked() bool { return h.powered && h.booted && !h.cut && !h.apart && h.silent == "" }
 
 // after calls fn in d, and longer on a slow host, unless the host loses its
 // power before.
@@ -257,6 +264,20 @@ func (f *Fleet) Heal(name string) {
 	f.migrationsResume()
 }
 
+// CutManagement takes away the part of a host's network over which libvirtd and
+// the host itself are asked; its guests are still reached. false gives it back.
+func (f *Fleet) CutManagement(name string, cut bool) {
+	f.host(name).apart = cut
+	f.touch()
+	f.migrationsResume()
+}
+
+// CutGuests takes away the part of a host's network that its guests are on.
+func (f *Fleet) CutGuests(name string, cut bool) {
+	f.host(name).alone = cut
+	f.touch()
+}
+
 // Libvirtd makes a host's libvirtd run, end or hang. One that goes on after it
 // hung does first what it was sent meanwhile. A host that boots starts its own.
 func (f *Fleet) Libvirtd(name string, d Daemon) {
@@ -269,6 +290,7 @@ func (f *Fleet) Libvirtd(name string, d Daemon) {
 	h.touch()
 	switch d {
 	case Stopped:
+		h.send(Notice{Host: name, Word: "closed"})
 		h.reign++
 		h.waiting = nil
 		f.migrationsAfter(h)

@@ -197,8 +197,7 @@ func (m *migration) switchTo() {
 	m.switched = true
 	m.source.release()
 	m.source.sent = true
-	m.dom.state, m.dom.reason = inventory.StatePaused, "migration"
-	m.from.touch()
+	m.source.stand("migration")
 }
 
 // finish lets the guest run at the destination, and takes the source away.

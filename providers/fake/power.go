@@ -1,10 +1,6 @@
 package fake
 
-import (
-	"fmt"
-
-	"3rc/schema/inventory"
-)
+import "fmt"
 
 // Supply is what a fence device switches.
 type Supply int
@@ -157,12 +153,12 @@ func (h *host) unfed() bool {
 	return true
 }
 
+// suffer pauses the process if the storage of one of its disks cannot be reached.
 func (p *process) suffer() {
 	for _, o := range p.open {
 		path, _ := split(o.file.id.Path)
 		if _, lost := p.h.at(path); lost == gone {
-			p.dom.state, p.dom.reason = inventory.StatePaused, "ioerror"
-			p.h.touch()
+			p.stand("ioerror")
 			return
 		}
 	}

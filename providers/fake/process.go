@@ -17,6 +17,8 @@ type domain struct {
 	state            inventory.State
 	reason           string
 	proc             *process // nil if it is off
+	// news: it went off while libvirtd was away, which it finds when it is back.
+	news bool
 	// busy is the operation that holds the domain's job lock.
 	busy *task
 }
@@ -219,9 +221,17 @@ func (p *process) release() {
 // run lets the guest execute; boots tells whether it begins with its boot.
 func (p *process) run(reason string, boots bool) {
 	p.dom.state, p.dom.reason = inventory.StateRunning, reason
+	p.h.tell(p.g.name, began(reason))
 	if boots {
 		p.wake(p.h.f.Timing.Guest)
 	}
+	p.h.touch()
+}
+
+// stand has the guest stand still.
+func (p *process) stand(reason string) {
+	p.dom.state, p.dom.reason = inventory.StatePaused, reason
+	p.h.tell(p.g.name, stood(reason))
 	p.h.touch()
 }
 
@@ -280,6 +290,8 @@ func (p *process) off(reason string) {
 	job := p.job
 	p.end()
 	d.state, d.reason = inventory.StateOff, reason
+	d.news = h.daemon == Stopped
+	h.tell(d.name, "stopped "+reason)
 	if d.def == nil && h.domains[d.name] == d {
 		delete(h.domains, d.name)
 	}
@@ -326,10 +338,15 @@ func (h *host) afterDaemon() {
 
 // recover is libvirtd finding its guests again after it was started anew. A
 // guest whose start it had not finished is killed, and so is one that it was
-// about to receive; one that it was sending runs on.
+// about to receive; one that it was sending runs on. Why a domain went off
+// before is nowhere on disk, and forgotten.
 func (h *host) recover() {
 	for _, d := range h.sorted() {
 		d.busy = nil
+		if d.proc == nil && !d.news {
+			d.reason = "unknown"
+		}
+		d.news = false
 		switch p := d.proc; {
 		case p == nil || p.job != nil || d.state != inventory.StatePaused:
 		case d.reason == "starting-up", d.reason == "migration" && !p.sent:

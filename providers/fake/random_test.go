@@ -22,6 +22,7 @@ var storyLines = []string{
 	"order HOST off", "order HOST on", "kill GUEST", "panic GUEST", "hang GUEST", "pause_io GUEST", "guest_shutdown GUEST", "guest_ok GUEST", "guest_reboot GUEST",
 	"fail_start GUEST", "fail_stop GUEST", "fail_migrate GUEST", "fail_install GUEST", "break_migration GUEST", "break_migration GUEST how=target-runs",
 	"pool_lost nas hosts=HOST", "pool_unmounted nas hosts=HOST", "pool_back nas", "autostart GUEST HOST", "moved GUEST HOST", "watcher_cut", "watcher_heal", "watcher_heal",
+	"cut_management HOST on", "cut_management HOST off", "cut_guests HOST on", "cut_guests HOST off", "listen",
 	"slow HOST 2s", "slow HOST 0s", "saves HOST", "corrupt GUEST",
 	"do domain-define GUEST HOST", "do domain-start GUEST HOST", "do domain-start GUEST HOST", "do domain-start GUEST HOST", "do domain-destroy GUEST HOST",
 	"do domain-shutdown GUEST HOST limit=20s", "do domain-undefine GUEST HOST", "do domain-migrate GUEST HOST to=OTHER", "do domain-migrate GUEST HOST to=OTHER",

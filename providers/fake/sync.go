@@ -103,8 +103,7 @@ func (f *Fleet) Pause(host, guest, reason string) {
 	if d == nil || d.proc == nil {
 		panic("fake: " + guest + " does not run on " + host)
 	}
-	d.state, d.reason = inventory.StatePaused, reason
-	f.host(host).touch()
+	d.proc.stand(reason)
 }
 
 // Alter lets somebody else change an object of a host, at once: definitions of a
