@@ -265,14 +265,14 @@ host "h" {
 	if got := hidden(Options{}); got != "api_key lanplus snmp_auth" {
 		t.Errorf("without metadata hidden are: %s", got)
 	}
-	known := Options{AgentSecrets: func(agent string) (map[string]bool, bool) {
-		return map[string]bool{"snmp_auth": true}, agent == "ipmilan"
-	}}
-	if got := hidden(known); got != "api_key snmp_auth" {
+	var options []AgentOption
+	for _, name := range []string{"ip", "port", "plug", "username", "lanplus", "snmp_auth", "api_key"} {
+		options = append(options, AgentOption{Name: name, Secret: name == "snmp_auth" || name == "plug"})
+	}
+	if got := hidden(Options{Agents: agents{"ipmilan": {options}}}); got != "api_key snmp_auth" {
 		t.Errorf("with metadata hidden are: %s", got)
 	}
-	unknown := Options{AgentSecrets: func(string) (map[string]bool, bool) { return nil, false }}
-	if got := hidden(unknown); got != "api_key lanplus snmp_auth" {
+	if got := hidden(Options{Agents: agents{"apc": {options}}}); got != "api_key lanplus snmp_auth" {
 		t.Errorf("with metadata of other agents hidden are: %s", got)
 	}
 }

@@ -50,8 +50,9 @@ func (c *checker) hostsApart() {
 }
 
 // targetOptions are the options of fence agents that say which machine is
-// switched off. What else an agent takes says how.
-var targetOptions = []string{"ip", "ipport", "plug", "port", "url", "system", "uuid"}
+// switched off, each with the older name that it has for some. What else an
+// agent takes says how.
+var targetOptions = [][]string{{"ip", "ipaddr"}, {"ipport"}, {"plug", "port"}, {"url"}, {"system"}, {"uuid"}}
 
 // fenceTargets refuses one power switch behind two hosts: fencing the one would
 // kill the other.
@@ -75,16 +76,16 @@ func (c *checker) fenceTargets() {
 
 func fenceTarget(f *Fence) string {
 	key, named := f.Type, false
-	for _, name := range targetOptions {
+	for _, names := range targetOptions {
 		key += "\x00"
 		for _, o := range f.Options {
-			if o.Name == name {
+			if contains(names, o.Name) {
 				value := strings.ToLower(strings.TrimRight(o.Value.Reveal(), "/"))
-				if u, err := url.Parse(value); err == nil && name == "url" {
+				if u, err := url.Parse(value); err == nil && o.Name == "url" {
 					value = u.Host + u.Path // who asks does not matter
 				}
 				key += value
-				named = named || name != "ipport"
+				named = named || o.Name != "ipport"
 			}
 		}
 	}
