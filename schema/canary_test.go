@@ -213,7 +213,7 @@ variable "plain" { default = "x" }
 	for _, text := range []string{
 		`s = "` + canary + `"`, `s = { user = "x", ` + canary + ` = 1 }`, `s = { user = "x", count = "` + canary + `" }`, `n = "` + canary + `"`,
 		`n = ` + canary, `n = ` + canary + `.` + canary, `plain = "` + canary, "plain = <<EOT\n" + canary + "\n", `n = jsondecode("` + canary + `")`,
-		`n = tonumber("` + canary + `")`, `s { password = "` + canary + `" }`, `n = [` + canary + `]`, `# ` + canary + "\nn = x y", `n = "a${` + canary + `}"`,
+		`n = tonumber("` + canary + `")`, `s { password = "` + canary + `" }`, canary + " {\n}", `n = [` + canary + `]`, `# ` + canary + "\nn = x y", `n = "a${` + canary + `}"`,
 		`nosuch = "` + canary + `"`, `n = ` + canary + `("x")`, `s = {` + canary + `}`, `n = "` + canary + `\q"`,
 	} {
 		fsys := fstest.MapFS{"main.hcl": {Data: []byte(main)}, "x.auto.vars.hcl": {Data: []byte(text + "\n")}}

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -182,35 +181,14 @@ func (v *variable) take(val cty.Value, expr hcl.Expression) (cty.Value, hcl.Diag
 	}
 	out, err := convert.Convert(val, v.typ)
 	if err != nil {
-		detail := fmt.Sprintf("Variable %q is declared as %s: %s.", v.name, typeexpr.TypeString(v.typ), conversionError(err))
+		m := misfitOf(val, v.typ, expr, "")
+		detail := fmt.Sprintf("Variable %q is declared as %s: %s.", v.name, typeexpr.TypeString(v.typ), m.text())
 		if v.sensitive {
 			detail = fmt.Sprintf("Variable %q is declared as %s, and the value given is not; it is sensitive and not shown.", v.name, typeexpr.TypeString(v.typ))
 		}
-		return cty.DynamicVal, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Wrong type of a variable's value", Detail: detail, Subject: expr.Range().Ptr()}}
+		return cty.DynamicVal, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Wrong type of a variable's value", Detail: detail, Subject: m.rng.Ptr()}}
 	}
 	return out, nil
-}
-
-// conversionError says where in a value a conversion failed.
-func conversionError(err error) string {
-	var pe cty.PathError
-	if !errors.As(err, &pe) || len(pe.Path) == 0 {
-		return err.Error()
-	}
-	where := ""
-	for _, step := range pe.Path {
-		switch st := step.(type) {
-		case cty.GetAttrStep:
-			where += "." + st.Name
-		case cty.IndexStep:
-			if st.Key.Type() == cty.String && !st.Key.IsMarked() {
-				where += fmt.Sprintf("[%q]", st.Key.AsString())
-			} else {
-				where += "[…]"
-			}
-		}
-	}
-	return fmt.Sprintf("at %s, %v", strings.TrimPrefix(where, "."), err)
 }
 
 // unknownKeys finds keys that the type does not have. A conversion would drop
