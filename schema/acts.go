@@ -95,7 +95,7 @@ func (d *decoder) acts(free []*hclsyntax.Attribute) []Act {
 	for _, a := range free {
 		rule, ok := actRules[a.Name]
 		if !ok {
-			d.fail("Unknown event", fmt.Sprintf("Nothing called %q can happen.%s", a.Name, DidYouMean(a.Name, sortedKeys(actRules))), a.NameRange)
+			d.fail("Unknown event", fmt.Sprintf("Nothing called %q can happen.%s", a.Name, meantOr(a.Name, sortedKeys(actRules), " `3rc schema scenario.event` lists what can.")), a.NameRange)
 			continue
 		}
 		v, secret, ok := d.value(a.Expr)
@@ -267,6 +267,9 @@ func (d *decoder) checkKnown(what, kind, name string, rng hcl.Range) bool {
 				break
 			}
 		}
+	}
+	if hint == "" {
+		hint = thereAre(d.s.namesOf(kind))
 	}
 	d.fail("Unknown name", fmt.Sprintf("%s: there is no %s %q.%s", what, kindWords[kind], name, hint), rng)
 	return false

@@ -23,8 +23,9 @@ type variable struct {
 	sensitive bool
 	checks    []*hclsyntax.Block
 	value     cty.Value
-	typed     bool // has a type constraint
-	failed    bool // its value is not known, and why was told
+	typed     bool      // has a type constraint
+	at        hcl.Range // of the value, where a file gives it
+	failed    bool      // its value is not known, and why was told
 }
 
 var variableNames = []string{"type", "default", "description", "nullable", "sensitive"}
@@ -345,7 +346,7 @@ func (s *scope) setFromText(v *variable, text, from string) hcl.Diagnostics {
 		d[0].Detail += " The value comes from " + from + "."
 		return d
 	}
-	v.value = val
+	v.value, v.at = val, hcl.Range{}
 	return nil
 }
 
@@ -374,7 +375,7 @@ func (s *scope) setFromFile(body *hclsyntax.Body) hcl.Diagnostics {
 			v.failed = true
 			continue
 		}
-		v.value = val
+		v.value, v.at = val, a.Expr.Range()
 	}
 	return diags
 }
@@ -395,7 +396,11 @@ func (s *scope) finishVariable(v *variable) hcl.Diagnostics {
 	case v.value.IsNull() && !v.nullable && v.def != cty.NilVal:
 		v.value = v.def
 	case v.value.IsNull() && !v.nullable:
-		return fail("Variable must not be null", fmt.Sprintf("%q is declared with nullable = false, and is given null.", v.name))
+		d := fail("Variable must not be null", fmt.Sprintf("%q is declared with nullable = false, and is given null. Give it a value.", v.name))
+		if v.at.Filename != "" {
+			d[0].Subject = v.at.Ptr()
+		}
+		return d
 	}
 	if v.sensitive {
 		v.value = v.value.Mark(sensitive)
@@ -454,7 +459,9 @@ func (s *scope) checkVariable(v *variable, c *hclsyntax.Block) hcl.Diagnostics {
 func (s *scope) errorMessage(expr hclsyntax.Expression, ctx *hcl.EvalContext) (text, why string) {
 	m, diags := expr.Value(ctx)
 	switch {
-	case diags.HasErrors() || m.ContainsMarked() || !m.IsKnown():
+	case m.ContainsMarked():
+		return "its condition does not hold. What its error_message says is not shown, because a secret is part of it.", ""
+	case diags.HasErrors() || !m.IsKnown():
 		return "its condition does not hold.", ""
 	case m.IsNull() || m.Type() != cty.String:
 		return "", fmt.Sprintf("error_message must be a string, and this is %s.", friendly(m))
