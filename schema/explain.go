@@ -74,6 +74,11 @@ func (s *scope) explainFunction(d *hcl.Diagnostic, masked bool) {
 	if !ok {
 		return
 	}
+	if _, outside := s.funcs[call.Name]; outside { // a word of ours, and no secret
+		d.Summary = "Function inside of a template"
+		d.Detail = fmt.Sprintf("%s cannot be called inside of a template. Call it where this template is called, and pass the text in its second argument.", call.Name)
+		return
+	}
 	if masked {
 		d.Detail = "There is no such function. Its name is not shown, because a secret is part of the expression."
 		return
