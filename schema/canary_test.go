@@ -133,6 +133,10 @@ func everyAttempt(t *testing.T, fsys fstest.MapFS, opts Options, file string) {
 	turn := 0
 	eachAttribute(t, file, fsys[file].Data, func(path string, a *hclsyntax.Attribute) {
 		turn++
+		opts := opts
+		if turn%2 == 0 {
+			opts.Agents = twoAgents // what is known of an agent opens some options
+		}
 		part := share
 		if testing.Short() {
 			part *= share

@@ -11,7 +11,7 @@ import (
 // misfit is the first part of a value that is not as its type wants it.
 type misfit struct {
 	where string // within the value; empty: the value itself
-	err   error
+	why   string
 	rng   hcl.Range
 }
 
@@ -22,9 +22,31 @@ func misfitOf(val cty.Value, t cty.Type, expr hcl.Expression, where string) *mis
 		if inner := innerMisfit(val, t, expr, where); inner != nil {
 			return inner
 		}
-		return &misfit{where, err, expr.Range()}
+		why := err.Error()
+		val, _ := val.Unmark()
+		if want := wanted(t); want != "" && want != wanted(val.Type()) {
+			why = fmt.Sprintf("%s is wanted, and this is %s", want, friendly(val))
+		}
+		return &misfit{where, why, expr.Range()}
 	}
 	return nil
+}
+
+// wanted says in a word what a type wants; empty where no word says it.
+func wanted(t cty.Type) string {
+	switch {
+	case t == cty.String:
+		return "a string"
+	case t == cty.Number:
+		return "a number"
+	case t == cty.Bool:
+		return "true or false"
+	case t.IsListType() || t.IsSetType() || t.IsTupleType():
+		return "a list"
+	case t.IsMapType() || t.IsObjectType():
+		return "an object"
+	}
+	return ""
 }
 
 func innerMisfit(val cty.Value, t cty.Type, expr hcl.Expression, where string) *misfit {
@@ -74,7 +96,7 @@ func innerMisfit(val cty.Value, t cty.Type, expr hcl.Expression, where string) *
 // text says what is wrong, without quoting the value.
 func (m *misfit) text() string {
 	if m.where == "" {
-		return m.err.Error()
+		return m.why
 	}
-	return fmt.Sprintf("at %s, %v", m.where, m.err)
+	return fmt.Sprintf("at %s, %s", m.where, m.why)
 }

@@ -25,6 +25,7 @@ type variable struct {
 	value     cty.Value
 	typed     bool      // has a type constraint
 	at        hcl.Range // of the value, where a file gives it
+	from      string    // where the value comes from, if not from a file
 	failed    bool      // its value is not known, and why was told
 }
 
@@ -346,7 +347,7 @@ func (s *scope) setFromText(v *variable, text, from string) hcl.Diagnostics {
 		d[0].Detail += " The value comes from " + from + "."
 		return d
 	}
-	v.value, v.at = val, hcl.Range{}
+	v.value, v.at, v.from = val, hcl.Range{}, from
 	return nil
 }
 
@@ -375,7 +376,7 @@ func (s *scope) setFromFile(body *hclsyntax.Body) hcl.Diagnostics {
 			v.failed = true
 			continue
 		}
-		v.value, v.at = val, a.Expr.Range()
+		v.value, v.at, v.from = val, a.Expr.Range(), ""
 	}
 	return diags
 }
@@ -449,7 +450,14 @@ func (s *scope) checkVariable(v *variable, c *hclsyntax.Block) hcl.Diagnostics {
 	case why != "":
 		fail("Wrong type", why, message.Expr.Range())
 	case holds.False():
-		fail("Value of a variable is not permitted", fmt.Sprintf("Variable %q: %s", v.name, text), cond.Expr.Range())
+		rng := cond.Expr.Range()
+		switch {
+		case v.at.Filename != "":
+			text, rng = text+" The rule stands at "+place(rng)+".", v.at
+		case v.from != "":
+			text += " The value comes from " + v.from + "."
+		}
+		fail("Value of a variable is not permitted", fmt.Sprintf("Variable %q: %s", v.name, text), rng)
 	}
 	return diags
 }
