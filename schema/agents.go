@@ -65,13 +65,10 @@ func agentRules(name string, a *FenceAgent) optionRules {
 	r := optionRules{agent: name, choices: map[string][]string{}}
 	secret := map[string]bool{}
 	for _, o := range a.Options {
-		r.rules = append(r.rules, optionRule{name: o.Name, kind: agentKinds[o.Kind], doc: o.Doc})
-		r.choices[o.Name] = o.Choices
 		secret[o.Name] = o.Secret
-	}
-	for _, name := range ourFence {
-		if r.find(name) == nil {
-			r.rules = append(r.rules, optionRule{name: name, kind: optAny}) // checkFence tells what is wrong with it
+		if !contains(ourFence, o.Name) {
+			r.rules = append(r.rules, optionRule{name: o.Name, kind: agentKinds[o.Kind], doc: o.Doc})
+			r.choices[o.Name] = o.Choices
 		}
 	}
 	r.secret = func(name string) bool { return secret[name] && !openFence[name] }

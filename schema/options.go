@@ -67,6 +67,12 @@ func (o optionRules) find(name string) *optionRule {
 	return nil
 }
 
+// takes tells whether a name may stand there. Options that 3rc sets itself are
+// told of by checkFence.
+func (o optionRules) takes(name string) bool {
+	return o.open || o.find(name) != nil || o.agent != "" && contains(ourFence, name)
+}
+
 func (o optionRules) names() []string {
 	out := make([]string, len(o.rules))
 	for i, r := range o.rules {
@@ -146,8 +152,7 @@ func (d *decoder) options(free []*hclsyntax.Attribute, rules optionRules, what s
 	var out []Option
 	unknown := false
 	for _, a := range free {
-		rule := rules.find(a.Name)
-		if rule == nil && !rules.open {
+		if !rules.takes(a.Name) {
 			unknown = true
 			if rules.agent != "" {
 				d.unknownAgentOption(a, rules)
@@ -156,6 +161,7 @@ func (d *decoder) options(free []*hclsyntax.Attribute, rules optionRules, what s
 			d.fail("Unknown attribute", fmt.Sprintf("This %s has no attribute %q.%s", what, a.Name, meantOr(a.Name, rules.names(), listNames(" It takes ", rules.names()))), a.NameRange)
 			continue
 		}
+		rule := rules.find(a.Name)
 		if rule == nil {
 			rule = &optionRule{name: a.Name, kind: optAny}
 		}
