@@ -56,22 +56,20 @@ type host struct {
 	epoch Epoch
 	began Instant // when the first bad of this outage was known; Never: there is none
 
-	l          counter
-	goodL      Instant // when the newest good listing was asked for
-	goodSign   Instant // when the newest good P or G was asked for
-	asked      Instant // when libvirt was asked last
-	pending    []bad   // bads that count once an anchor is known to answer
-	ignore     Instant // answers to what was asked before are not taken: the watcher stalled
-	nextLook   Instant
-	nextPower  Instant
-	wake       Instant
-	probes     []signs
-	power      []device
-	order      fenceOrder
-	proof      *proof
-	goodSince  Instant // returning: since when nothing was bad
-	hurried    bool    // its probes come at the fast pace
-	toldDevice bool
+	l         counter
+	goodL     Instant // when the newest good listing was asked for
+	goodSign  Instant // when the newest good P or G was asked for
+	asked     Instant // when libvirt was asked last
+	pending   []bad   // bads that count once an anchor is known to answer
+	ignore    Instant // answers to what was asked before are not taken: the watcher stalled
+	nextLook  Instant
+	nextPower Instant
+	wake      Instant
+	probes    []signs
+	power     []device
+	order     fenceOrder
+	proof     *proof
+	goodSince Instant // returning: since when nothing was bad
 
 	view     *inventory.View // the last good one
 	viewSent Instant         // when it was asked for

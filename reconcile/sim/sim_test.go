@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"3rc/schema"
@@ -22,6 +23,14 @@ func TestScenarios(t *testing.T) {
 			}
 		}
 	}
+}
+
+// given are the variables that a configuration has no defaults for.
+func given(dir string) []schema.Setting {
+	if strings.Contains(dir, "examples") {
+		return []schema.Setting{{Name: "image", Value: "guest.qcow2"}}
+	}
+	return nil
 }
 
 func scenarios(t *testing.T, dir string) {
