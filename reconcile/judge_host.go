@@ -26,7 +26,7 @@ var hostRules = []hostRule{
 		return Suspect, "libvirt did not answer", h.began != Never
 	}},
 	{Suspect, "answers again", func(m *Machine, h *host) (HostState, string, bool) {
-		return Up, "libvirt answers again", h.goodL > h.l.bad && h.l.up(h.t())
+		return Up, "libvirt answers again", h.goodL >= h.l.last && h.l.up(h.t())
 	}},
 	{Suspect, "found off", foundOff},
 	{Suspect, "alive without libvirt", func(m *Machine, h *host) (HostState, string, bool) {

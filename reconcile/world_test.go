@@ -19,6 +19,7 @@ import (
 //	self h1
 //	host h1 fence fence:2 fence:2:on fence:1:unproven probes=2 pools=nas maintenance fall=3
 //	guest web on h1 probe agent restart=3 relocate=3 reinstall=1 local data respect after=db ...
+//	guests 11 g on h1 probe restart=1          (g1 to g11)
 //
 // and what happens in it later in others: see act. A good answer takes 10 ms, a
 // bad one the timeout.
@@ -82,6 +83,11 @@ func (b *bench) read(input string) {
 				g = was
 			}
 			b.domains[f[1]] = g
+		case "guests":
+			for i := range b.number(f[1]) {
+				name := fmt.Sprintf("%s%d", f[2], i+1)
+				b.domains[name] = b.readGuest(name, f[3:])
+			}
 		default:
 			b.conf[f[0]] = strings.Join(f[1:], " ")
 		}
