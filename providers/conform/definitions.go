@@ -84,6 +84,24 @@ var definitions = []Behaviour{
 		r.done(with(g, plan.DomainDestroy))
 		r.is(r.h, 1, "absent")
 	}},
+	{Name: "a guest that is suspended keeps all that it has, and is resumed", Run: func(r *Run) {
+		r.disked(1)
+		g := guest(r.h, 1)
+		r.done(r.defined(r.h, 1), with(g, plan.DomainStart))
+		r.twice(with(g, plan.DomainSuspend))
+		r.is(r.h, 1, "paused/user")
+		if f := r.domain(r.h, 1); f.Job || f.LiveXML == "" {
+			r.Fatalf("suspended: %+v", f)
+		}
+		r.fails(with(g, plan.DomainStart), ErrStale)
+		r.fails(with(g, plan.DomainUndefine, expect(plan.IsOff)), ErrStale)
+		r.twice(with(g, plan.DomainResume, expect(plan.IsPaused)))
+		r.is(r.h, 1, "running/unpaused")
+		r.done(with(g, plan.DomainSuspend), with(g, plan.DomainDestroy))
+		r.is(r.h, 1, "off/destroyed")
+		r.fails(with(g, plan.DomainSuspend), ErrStale)
+		r.fails(with(g, plan.DomainResume), ErrStale)
+	}},
 	{Name: "autostart is kept, of what is defined", Run: func(r *Run) {
 		r.done(r.defined(r.h, 1))
 		r.twice(with(guest(r.h, 1), plan.SetAutostart, func(op *plan.Op) { op.On = true }))

@@ -99,12 +99,13 @@ func New(c Clock) *Fleet {
 	}
 }
 
-// AddHost adds a host that is up, with one fence device.
+// AddHost adds a host that is up. Until it is given others it has one fence
+// device, a Board with number 0.
 func (f *Fleet) AddHost(name string, c inventory.Capacity) {
 	h := &host{
 		f: f, name: name, capacity: c, powered: true, booted: true,
 		pools: map[string]*pool{}, networks: map[string]*network{}, domains: map[string]*domain{}, local: map[string]*directory{},
-		lost: map[string]loss{}, wakes: map[string]bool{}, devices: []*device{{}},
+		lost: map[string]loss{}, wakes: map[string]bool{}, devices: []*device{{}}, bare: true,
 	}
 	h.wired = h
 	f.byName[name] = h

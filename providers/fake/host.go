@@ -47,6 +47,7 @@ type host struct {
 	slow    time.Duration
 
 	devices []*device
+	bare    bool // its only device is the one that every host has
 	orders  Orders
 	wired   *host // whose power the devices switch
 
@@ -217,7 +218,7 @@ func (h *host) leave(how ending) {
 	h.leaving = true
 	for _, d := range h.sorted() {
 		switch p := d.proc; {
-		case p == nil:
+		case p == nil || h.daemon != Up: // nobody tells it
 		case h.saves:
 			h.after(h.f.Timing.Stop, p.save)
 		default:

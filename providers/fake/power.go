@@ -37,10 +37,13 @@ type device struct {
 	open   bool // an outlet that is switched off
 }
 
-// AddDevice adds a fence device to those of a host, which has a Board as number
-// 0 from the beginning, and returns its number.
+// AddDevice gives a host a fence device and returns its number, from 0. The
+// first takes the place of the one that every host has.
 func (f *Fleet) AddDevice(host string, s Supply) int {
 	h := f.host(host)
+	if h.bare {
+		h.devices, h.bare = nil, false
+	}
 	h.devices = append(h.devices, &device{supply: s})
 	return len(h.devices) - 1
 }
@@ -48,7 +51,7 @@ func (f *Fleet) AddDevice(host string, s Supply) int {
 // Devices gives a host these fence devices in place of all that it has.
 func (f *Fleet) Devices(host string, supplies ...Supply) {
 	h := f.host(host)
-	h.devices = nil
+	h.devices, h.bare = nil, false
 	for _, s := range supplies {
 		h.devices = append(h.devices, &device{supply: s})
 	}

@@ -17,6 +17,7 @@ type domain struct {
 	state            inventory.State
 	reason           string
 	proc             *process // nil if it is off
+	savedAt          uint64   // how often its disks had been written to when it was saved
 	// news: it went off while libvirtd was away, which it finds when it is back.
 	news bool
 	// busy is the operation that holds the domain's job lock.
@@ -188,6 +189,7 @@ func (x *file) lock(p *process, src diskSource) error {
 		x.readers++
 	default:
 		x.writer = p
+		x.writers++
 	}
 	return nil
 }
@@ -278,9 +280,31 @@ func (p *process) end() {
 // save is the guest's memory going to disk, and the process ending.
 func (p *process) save() {
 	if p.dom.proc == p && p.copy() && p.dom.def != nil && p.dom.state == inventory.StateRunning {
-		p.dom.saved = true
+		p.dom.saved, p.dom.savedAt = true, p.written()
 		p.off("saved")
 	}
+}
+
+// written tells how often a guest began to write to the process's disks.
+func (p *process) written() uint64 {
+	n := uint64(0)
+	for _, o := range p.open {
+		if !o.src.readonly {
+			n += o.file.writers
+		}
+	}
+	return n
+}
+
+// locks counts the write locks that the process takes when it starts.
+func (p *process) locks() uint64 {
+	n := uint64(0)
+	for _, o := range p.open {
+		if !o.src.readonly && !o.src.shareable {
+			n++
+		}
+	}
+	return n
 }
 
 // off is the process dying in a way that libvirtd sees: the domain is off, and a

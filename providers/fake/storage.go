@@ -28,7 +28,8 @@ type file struct {
 	content  string // "empty", "image:…", "seed:…", "installed:…", "corrupt", or what a guest wrote
 	whole    bool   // false: whoever filled it did not finish
 	writer   *process
-	readers  int // processes that hold a read lock
+	readers  int    // processes that hold a read lock
+	writers  uint64 // how often a guest began to write to it
 	gone     bool
 	xml      string
 }
