@@ -185,6 +185,19 @@ var storage = []Behaviour{
 			r.Fatalf("the pool is still there")
 		}
 	}},
+	{Name: "a pool that is active stays where it is until it is stopped", Needs: []Need{Guests}, Run: func(r *Run) {
+		r.pools(r.h)
+		p := r.pool(r.h)
+		other := with(p, plan.PoolDefine, xml(strings.Replace(p.XML, r.Shared, r.Shared+"-2", 1)))
+		r.twice(other)
+		r.done(with(volume(r.h, "conf-v"), plan.VolumeCreate))
+		f, _ := r.view(r.h).Volume(pool, "conf-v")
+		at, _ := r.view(r.h).Find(inventory.Pool, pool)
+		if !strings.Contains(f.XML, r.Shared+"/conf-v<") || !strings.Contains(at.XML, r.Shared+"-2<") {
+			r.Fatalf("the volume is:\n%s\nand the pool:\n%s", f.XML, at.XML)
+		}
+		r.done(with(p, plan.PoolStop), with(p, plan.PoolDefine), with(p, plan.PoolStart), with(volume(r.h, "conf-v"), plan.VolumeDelete))
+	}},
 	{Name: "a volume is never made over another", Run: func(r *Run) {
 		r.pools(r.h)
 		v := volume(r.h, "conf-v")

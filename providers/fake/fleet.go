@@ -68,6 +68,10 @@ type Fleet struct {
 	// NeedsSystem keeps a guest from answering whose first disk was made empty and
 	// never installed. Otherwise such a guest is taken to boot from it.
 	NeedsSystem bool
+	// HonoursErrorPolicy pauses a guest whose storage is lost only if its disk says
+	// error_policy="stop". QEMU's own default, enospace, reports any other error to
+	// the guest, which runs on and is not well. Otherwise all are paused.
+	HonoursErrorPolicy bool
 	// Retransmit is how long an operation, sent to a host whose network is cut, is
 	// still delivered when the network heals, as TCP does. Zero: it is lost.
 	Retransmit time.Duration

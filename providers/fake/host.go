@@ -175,7 +175,7 @@ func (h *host) start() {
 		n.active = n.autostart
 	}
 	for _, p := range h.pools {
-		p.active = p.autostart
+		p.active, p.path = p.autostart, p.next
 		p.remember(h)
 	}
 	h.touch()

@@ -156,13 +156,20 @@ func (h *host) unfed() bool {
 	return true
 }
 
-// suffer pauses the process if the storage of one of its disks cannot be reached.
+// suffer pauses the process if the storage of one of its disks cannot be reached,
+// or lets its guest see the error.
 func (p *process) suffer() {
 	for _, o := range p.open {
 		path, _ := split(o.file.id.Path)
-		if _, lost := p.h.at(path); lost == gone {
-			p.stand("ioerror")
-			return
+		if _, lost := p.h.at(path); lost != gone {
+			continue
 		}
+		if p.h.f.HonoursErrorPolicy && !o.src.stops {
+			p.failing = true
+			p.h.touch()
+			continue
+		}
+		p.stand("ioerror")
+		return
 	}
 }

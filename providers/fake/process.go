@@ -73,6 +73,7 @@ type process struct {
 	awake   time.Duration // when the guest in it answers; not before it runs
 	half    bool          // of a migration, the receiving one: it is no copy yet
 	hung    bool
+	failing bool            // its disks gave it errors: its application is not well until it boots anew
 	ended   inventory.State // the guest stopped by itself and QEMU waits for libvirtd to notice: with this reason
 	sent    bool            // of a migration, the sending one after the switch-over: it is no copy any more
 	install bool
@@ -226,6 +227,7 @@ func (p *process) run(reason string, boots bool) {
 	p.h.tell(p.g.name, began(reason))
 	if boots {
 		p.wake(p.h.f.Timing.Guest)
+		p.failing = false
 	}
 	p.h.touch()
 }
@@ -260,7 +262,7 @@ func (p *process) boots() bool {
 
 // answering tells whether the guest answers its probes, if packets get there.
 func (p *process) answering() bool {
-	return p.up() && !p.g.sick && !p.install
+	return p.up() && !p.g.sick && !p.failing && !p.install
 }
 
 // up tells whether the guest's system runs.

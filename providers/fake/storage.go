@@ -97,6 +97,7 @@ const (
 // pool is a storage pool as one libvirtd knows it.
 type pool struct {
 	name, uuid, def, path string
+	next                  string // the path that it has from its next start, if it was defined anew while active
 	active, autostart     bool
 	lost                  loss
 	known                 map[string]string // volumes that libvirtd remembers, and their descriptions
@@ -190,7 +191,7 @@ func (h *host) doPool(op plan.Op) error {
 			p.remember(h)
 		}
 	case plan.PoolStop:
-		p.active = false
+		p.active, p.path = false, p.next
 		p.remember(h)
 	case plan.PoolUndefine:
 		if p.active {
@@ -213,9 +214,12 @@ func (h *host) definePool(op plan.Op, p *pool) error {
 		p = &pool{name: op.Name, lost: h.lost[op.Name]}
 		h.pools[op.Name] = p
 	}
-	p.uuid, p.def, p.path = x.UUID, op.XML, "/"+op.Name
+	p.uuid, p.def, p.next = x.UUID, op.XML, "/"+op.Name
 	if x.Target != nil && x.Target.Path != "" {
-		p.path = x.Target.Path
+		p.next = x.Target.Path
+	}
+	if !p.active {
+		p.path = p.next
 	}
 	return nil
 }
