@@ -8,7 +8,7 @@ LAB ?= /tmp/3rc-lab
 export LAB
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-PURE := ./schema/... ./plan/... ./apply/... ./providers/conform/... ./providers/fake/...
+PURE := ./schema/... ./plan/... ./apply/... ./reconcile/... ./providers/conform/... ./providers/fake/...
 FUZZTIME ?= 3m
 
 .PHONY: help demo test check build lab-up lab-down fuzz golden bench clean setup setup-build lab-test
@@ -46,7 +46,7 @@ test: setup ## all tests, the lab included
 # whatever happens.
 lab-test: build
 	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
-	go test -tags lab -p 1 -count 1 -timeout 40m ./fixtures/... ./providers/libvirt
+	go test -tags lab -p 1 -count 1 -timeout 40m ./fixtures/... ./providers/libvirt ./providers/fence
 
 lab-up: setup ## three lab hosts
 	@fixtures/lab/lab up 3
@@ -54,16 +54,19 @@ lab-up: setup ## three lab hosts
 lab-down: ## no lab hosts, and nothing left of them
 	@fixtures/lab/lab down
 
+# Making interesting inputs smaller may take a minute for each, in which nothing
+# new is tried; a hundred attempts are enough.
 fuzz: setup-build ## every fuzz target for FUZZTIME
 	@for p in $$(CGO_ENABLED=0 go list $(PURE)); do \
 		for f in $$(CGO_ENABLED=0 go test -list '^Fuzz' $$p | grep ^Fuzz || true); do \
-			echo "$$p $$f"; CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+			echo "$$p $$f"; CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$p; \
 		done; done
 
 golden: setup-build ## write the golden files of the tests anew; read the difference before you commit it
 	@CGO_ENABLED=0 go test ./schema ./plan/kinds ./plan/place ./providers/fake -rewrite
 	@REWRITE=1 go test ./cmd/3rc
 	@go test ./providers/libvirt -update
+	@go test ./providers/fence -rewrite
 	@go run ./cmd/3rc schema -format=markdown > docs/reference.md
 	@git status --short
 

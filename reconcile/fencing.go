@@ -247,6 +247,31 @@ func (m *Machine) driveOrder(h *host) {
 	}
 }
 
+// switchOn orders a host that we switched off on again, if its block says so,
+// once its guests run elsewhere.
+func (m *Machine) switchOn(h *host) {
+	if h.proof == nil || !h.proof.ordered || m.breaking() != "" || h.maintenance() {
+		return
+	}
+	for _, g := range m.listed {
+		if (g.home == h || g.loss == h.epoch) && g.pol.State == "running" {
+			return
+		}
+	}
+	if m.now < h.order.retryAt {
+		m.wakeHostAt(h, h.order.retryAt)
+		return
+	}
+	for _, i := range h.proof.devices {
+		if h.pol.Fences[i].On {
+			h.order.retryAt = m.now.Add(retryMost)
+			m.emit(OrderPower{Host: h.name, Device: i, On: true, Epoch: h.epoch})
+			m.note(Record{Host: h.name, Rule: "order on", Because: "its guests run elsewhere, and its fence block says then = \"on\"", Tell: true})
+			m.wakeHostAt(h, h.order.retryAt)
+		}
+	}
+}
+
 // distrust takes a device's off for nothing until it has been seen on.
 func (m *Machine) distrust(h *host, devices []int, why string) {
 	for _, i := range devices {

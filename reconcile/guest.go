@@ -447,7 +447,9 @@ func (m *Machine) guestProbed(e GuestProbed) {
 	if a != Unknown {
 		p.answer = a
 	}
-	m.countGuest(g, a, e.Sent)
+	if g.task == nil || !g.task.Kind.Starts() {
+		m.countGuest(g, a, e.Sent)
+	}
 }
 
 // sign keeps an answer for the life of its host: of several probes at one

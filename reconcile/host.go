@@ -56,26 +56,25 @@ type host struct {
 	epoch Epoch
 	began Instant // when the first bad of this outage was known; Never: there is none
 
-	l          counter
-	goodL      Instant // when the newest good listing was asked for
-	goodSign   Instant // when the newest good P or G was asked for
-	asked      Instant // when libvirt was asked last
-	pending    []bad   // bads that count once an anchor is known to answer
-	ignore     Instant // answers to what was asked before are not taken: the watcher stalled
-	nextLook   Instant
-	nextPower  Instant
-	wake       Instant
-	probes     []signs
-	power      []device
-	order      fenceOrder
-	proof      *proof
-	goodSince  Instant // returning: since when nothing was bad
-	hurried    bool    // its probes come at the fast pace
-	toldDevice bool
+	l         counter
+	goodL     Instant // when the newest good listing was asked for
+	goodSign  Instant // when the newest good P or G was asked for
+	asked     Instant // when libvirt was asked last
+	pending   []bad   // bads that count once an anchor is known to answer
+	ignore    Instant // answers to what was asked before are not taken: the watcher stalled
+	nextLook  Instant
+	nextPower Instant
+	wake      Instant
+	probes    []signs
+	power     []device
+	order     fenceOrder
+	proof     *proof
+	goodSince Instant // returning: since when nothing was bad
 
 	view     *inventory.View // the last good one
 	viewSent Instant         // when it was asked for
-	unsettle Instant         // a question about a statement is open since
+	oldView  Instant         // when the last View was asked for that an earlier watcher remembered
+	oldHolds []string        // the guests that it had
 	drained  bool            // by order
 	inMaint  bool            // by file
 	homes    map[*guest]bool
@@ -128,7 +127,7 @@ type proof struct {
 func newHost(p *HostPolicy, now Instant) *host {
 	h := &host{
 		name: p.Name, pol: p, state: HostNew, since: now, began: Never, l: newCounter(), goodL: Never, goodSign: Never,
-		asked: Never, ignore: Never, viewSent: Never, homes: map[*guest]bool{}, goodSince: Never, unsettle: Never, wake: Never, nextLook: Never, nextPower: Never,
+		asked: Never, ignore: Never, viewSent: Never, homes: map[*guest]bool{}, goodSince: Never, oldView: Never, wake: Never, nextLook: Never, nextPower: Never,
 	}
 	h.apply(p)
 	return h

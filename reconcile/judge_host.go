@@ -53,6 +53,7 @@ var hostRules = []hostRule{
 	{Down, "fence", func(m *Machine, h *host) (HostState, string, bool) {
 		return Fencing, "every other host answered or is judged", m.mayFence(h) == "" && m.rolled(h)
 	}},
+	{Fencing, "confirmed off", confirmed},
 	{Fencing, "proven off", func(m *Machine, h *host) (HostState, string, bool) {
 		return Fenced, "its fence devices say off after the order, and every other host answered or is judged", h.order.proven && m.rolledAfter(h)
 	}},
@@ -251,6 +252,8 @@ func (m *Machine) follow(h *host) {
 		}
 	case Down:
 		m.mayRetry(h)
+	case Fenced:
+		m.switchOn(h)
 	case Fencing:
 		m.driveOrder(h)
 	case Returning:

@@ -24,6 +24,8 @@ type HostMemory struct {
 	Epoch   Epoch       `json:"epoch"`
 	Moved   bool        `json:"moved,omitempty"` // guests of it were started elsewhere, and it has not come back since
 	Flap    FlapMemory  `json:"flap"`
+	Seen    time.Time   `json:"seen,omitzero"`    // a View of it was asked for then
+	Holds   []string    `json:"holds,omitempty"`  // the guests of ours that it had
 	Policy  *HostPolicy `json:"policy,omitempty"` // of a host that the files no longer name
 }
 
@@ -98,6 +100,15 @@ func (m *Machine) Memory(wall time.Time) *Memory {
 		if h.removed {
 			hm.Policy = h.pol
 		}
+		hm.Seen, hm.Holds = c.time(max(h.viewSent, h.oldView)), h.oldHolds
+		if h.viewSent != Never {
+			hm.Holds = nil
+			for _, g := range m.listed {
+				if g.sights[h.name] != nil {
+					hm.Holds = append(hm.Holds, g.name)
+				}
+			}
+		}
 		out.Hosts[h.name] = hm
 	}
 	for _, g := range m.listed {
@@ -168,7 +179,7 @@ func (m *Machine) recall(r Recall) {
 			continue
 		}
 		h.trusted, h.drained, h.moved, h.flap = hm.Trusted, hm.Drained, hm.Moved, c.unflap(hm.Flap)
-		h.epoch = hm.Epoch
+		h.epoch, h.oldView, h.oldHolds = hm.Epoch, c.instant(hm.Seen), hm.Holds
 	}
 	for name, gm := range r.Guests {
 		if g := m.guests[name]; g != nil {

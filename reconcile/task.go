@@ -76,6 +76,7 @@ func (m *Machine) closed(e Closed) {
 				g.tries++
 			}
 			g.attempts[t.attempt].Counts = true
+			g.ran = true // from now on the guest is to blame
 		} else if t.Kind == Start {
 			g.attempts = append(g.attempts, Attempt{Rung: max(Restart, g.rung), At: m.now, Host: t.Target, Counts: true})
 			g.ran = true // from now on the guest is to blame
@@ -183,8 +184,8 @@ func (m *Machine) MayAct(guest string, on ...string) (Ruling, string) {
 	}
 	k := g.task.Kind
 	if k == Elsewhere || k == Anew || k == Move {
-		if why := m.breaking(); why != "" {
-			return No, why
+		if r, why := m.blocked(); r != Go {
+			return r, why
 		}
 	}
 	for _, name := range on {
@@ -256,8 +257,8 @@ func (m *Machine) MayStart(guest, on string) (Ruling, string) {
 		return No, m.breaking()
 	}
 	if g.home != target {
-		if why := m.breaking(); why != "" {
-			return No, why
+		if r, why := m.blocked(); r != Go {
+			return r, why
 		}
 	}
 	locks := m.pol.Locks && g.home != nil && g.home.state == Down && g.task.Kind == Elsewhere
@@ -278,6 +279,19 @@ func (m *Machine) MayStart(guest, on string) (Ruling, string) {
 		m.check(g)
 	}
 	return ruling, why
+}
+
+// blocked rules on what the breaker forbids. Being blind passes, or not: that is
+// waited for.
+func (m *Machine) blocked() (Ruling, string) {
+	if why := m.halted(); why != "" {
+		return No, why
+	}
+	if m.blind() {
+		m.askAnchors(nil)
+		return Wait, blindText
+	}
+	return Go, ""
 }
 
 // clear rules on one host: whether the guest can run there at this moment.
@@ -367,11 +381,14 @@ func (m *Machine) excluded(g *guest, h *host, since Instant) bool {
 	if h.state == Up && h.viewSent > since && since != Never {
 		return g.sights[h.name] == nil || !g.sights[h.name].fact.State.Live()
 	}
-	if h.viewSent == Never {
-		return false
+	last := h.viewSent
+	if last == Never {
+		if last = h.oldView; last == Never || slices.Contains(h.oldHolds, g.name) {
+			return false
+		}
 	}
 	for _, s := range g.sights {
-		if s.host != h && s.host.viewSent > h.viewSent {
+		if s.host != h && s.host.viewSent > last {
 			return true
 		}
 	}

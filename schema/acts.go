@@ -15,18 +15,18 @@ type (
 	failArgs struct {
 		Block
 		VM    Name     `hcl:"vm" ref:"vm" required:"true" doc:"The guest."`
-		Times int      `hcl:"times" default:"1" min:"1" doc:"How often; default: once."`
-		Hosts NameList `hcl:"hosts" ref:"host" doc:"On which hosts; default: all."`
+		Times int      `hcl:"times" default:"1" min:"1" doc:"How often."`
+		Hosts NameList `hcl:"hosts" ref:"host" doc:"On which hosts. Default: all."`
 	}
 	timesArgs struct {
 		Block
 		VM    Name `hcl:"vm" ref:"vm" required:"true" doc:"The guest."`
-		Times int  `hcl:"times" default:"1" min:"1" doc:"How often; default: once."`
+		Times int  `hcl:"times" default:"1" min:"1" doc:"How often."`
 	}
 	poolArgs struct {
 		Block
 		Pool  Name     `hcl:"pool" ref:"pool" required:"true" doc:"The pool."`
-		Hosts NameList `hcl:"hosts" ref:"host" doc:"On which hosts; default: all."`
+		Hosts NameList `hcl:"hosts" ref:"host" doc:"On which hosts. Default: all."`
 	}
 	hostArgs struct {
 		Block
@@ -41,7 +41,7 @@ type (
 	loadArgs struct {
 		Block
 		VM  Name    `hcl:"vm" ref:"vm" required:"true" doc:"The guest."`
-		CPU float64 `hcl:"cpu" min:"0" required:"true" doc:"How many CPUs it keeps busy."`
+		CPU float64 `hcl:"cpu" min:"0" required:"true" doc:"How many virtual CPUs it keeps busy."`
 	}
 )
 
@@ -62,30 +62,31 @@ var (
 // actRules are the verbs of events.
 var actRules = map[string]actRule{
 	"power_off": ofHosts("Hosts lose power."), "power_on": ofHosts("Hosts get power, and boot."),
-	"shutdown": ofHosts("Hosts are shut down cleanly."), "reboot": ofHosts("Hosts are rebooted cleanly."),
-	"cut": ofHosts("Hosts lose their network."), "heal": ofHosts("Hosts have their network again."),
-	"libvirtd_stop": ofHosts("The management daemon ends."), "libvirtd_start": ofHosts("The management daemon runs again."),
-	"libvirtd_hang": ofHosts("The management daemon answers nothing."),
-	"bmc_down":      ofHosts("The fence device answers nothing."), "bmc_up": ofHosts("The fence device answers again."),
-	"bmc_lies_on": ofHosts("The fence device goes on saying on."),
-	"kill":        ofGuests("The guest's process dies."), "panic": ofGuests("The guest's kernel panics."),
-	"hang": ofGuests("The guest runs and answers nothing."), "pause_io": ofGuests("The guest is paused by an I/O error."),
-	"guest_shutdown": ofGuests("The guest shuts itself down."), "guest_ok": ofGuests("The guest is as it should be again."),
-	"fail_start":   takesArg(reflect.TypeFor[failArgs](), "Starts of a guest fail."),
-	"fail_migrate": takesArg(reflect.TypeFor[failArgs](), "Migrations of a guest fail."),
-	"fail_stop":    takesArg(reflect.TypeFor[timesArgs](), "Stops of a guest fail."),
-	"fail_install": takesArg(reflect.TypeFor[timesArgs](), "Installations of a guest fail."),
-	"fence_fails":  ofHosts("Fence orders fail."), "fence_works": ofHosts("Fence orders work again."), "fence_hangs": ofHosts("Fence orders hang."),
-	"pool_lost": takesArg(reflect.TypeFor[poolArgs](), "A pool is gone."), "pool_back": takesArg(reflect.TypeFor[poolArgs](), "A pool is back."),
-	"autostart":    takesArg(reflect.TypeFor[hostArgs](), "A returning host starts a stale copy by itself."),
-	"watcher_stop": isTrue("The watch is stopped."), "watcher_start": isTrue("The watch is started."),
-	"watcher_cut": isTrue("The watch loses its network."), "watcher_heal": isTrue("The watch has its network again."),
-	"maintain": ofHosts("Hosts are put into maintenance."), "unmaintain": ofHosts("Hosts are taken out of maintenance."),
-	"set_state":   takesArg(reflect.TypeFor[stateArgs](), "The wanted state of a guest is changed."),
-	"migrate":     takesArg(reflect.TypeFor[hostArgs](), "A guest is ordered to migrate."),
+	"shutdown": ofHosts("Hosts shut down in order."), "reboot": ofHosts("Hosts reboot in order."),
+	"cut": ofHosts("The network of hosts is cut."), "heal": ofHosts("The network of hosts works again."),
+	"libvirtd_stop":  ofHosts("The libvirt daemon of hosts stops; guests run on."),
+	"libvirtd_start": ofHosts("The libvirt daemon of hosts starts."),
+	"libvirtd_hang":  ofHosts("The libvirt daemon of hosts answers nothing; guests run on."),
+	"bmc_down":       ofHosts("The fence device of hosts does not answer."), "bmc_up": ofHosts("The fence device of hosts answers again."),
+	"bmc_lies_on": ofHosts("The fence device of hosts goes on saying \"on\"."),
+	"fence_fails": ofHosts("Fencing hosts fails."), "fence_works": ofHosts("Fencing hosts works again."), "fence_hangs": ofHosts("Fencing hosts does not return."),
+	"kill": ofGuests("The process of guests dies."), "panic": ofGuests("The operating system of guests panics."),
+	"hang": ofGuests("Guests run, and answer nothing."), "pause_io": ofGuests("Guests are paused by an I/O error."),
+	"guest_shutdown": ofGuests("Guests shut themselves down."), "guest_ok": ofGuests("Guests answer again."),
+	"fail_start":   takesArg(reflect.TypeFor[failArgs](), "Starting a guest fails."),
+	"fail_migrate": takesArg(reflect.TypeFor[failArgs](), "Migrating a guest fails."),
+	"fail_stop":    takesArg(reflect.TypeFor[timesArgs](), "Stopping a guest fails."),
+	"fail_install": takesArg(reflect.TypeFor[timesArgs](), "Installing a guest fails."),
+	"pool_lost":    takesArg(reflect.TypeFor[poolArgs](), "A pool is gone on hosts."), "pool_back": takesArg(reflect.TypeFor[poolArgs](), "A pool is there again."),
+	"autostart":    takesArg(reflect.TypeFor[hostArgs](), "When that host returns, it starts a stale copy of the guest by itself."),
+	"watcher_stop": isTrue("The watcher stops."), "watcher_start": isTrue("The watcher starts."),
+	"watcher_cut": isTrue("The watcher's own network is cut."), "watcher_heal": isTrue("The watcher's own network works again."),
+	"maintain": ofHosts("Maintenance of hosts begins."), "unmaintain": ofHosts("Maintenance of hosts ends."),
+	"set_state":   takesArg(reflect.TypeFor[stateArgs](), "The configuration wants another state of a guest."),
+	"migrate":     takesArg(reflect.TypeFor[hostArgs](), "Somebody orders a migration."),
 	"moved":       takesArg(reflect.TypeFor[hostArgs](), "Somebody else migrated a guest."),
-	"confirm_off": ofHosts("A person confirms that hosts are off."), "clear": ofGuests("Failed guests are cleared."),
-	"set_load": takesArg(reflect.TypeFor[loadArgs](), "A guest's load changes."),
+	"confirm_off": ofHosts("Somebody confirms that hosts are off."), "clear": ofGuests("Somebody clears the failures of guests."),
+	"set_load": takesArg(reflect.TypeFor[loadArgs](), "The load of a guest changes."),
 }
 
 // acts takes the free attributes of an event, in file order.
@@ -94,7 +95,7 @@ func (d *decoder) acts(free []*hclsyntax.Attribute) []Act {
 	for _, a := range free {
 		rule, ok := actRules[a.Name]
 		if !ok {
-			d.fail("Unknown event", fmt.Sprintf("Nothing called %q can happen.%s", a.Name, DidYouMean(a.Name, sortedKeys(actRules))), a.NameRange)
+			d.fail("Unknown event", fmt.Sprintf("Nothing called %q can happen.%s", a.Name, meantOr(a.Name, sortedKeys(actRules), " `3rc schema scenario.event` lists what can.")), a.NameRange)
 			continue
 		}
 		v, secret, ok := d.value(a.Expr)
@@ -266,6 +267,9 @@ func (d *decoder) checkKnown(what, kind, name string, rng hcl.Range) bool {
 				break
 			}
 		}
+	}
+	if hint == "" {
+		hint = thereAre(d.s.namesOf(kind))
 	}
 	d.fail("Unknown name", fmt.Sprintf("%s: there is no %s %q.%s", what, kindWords[kind], name, hint), rng)
 	return false

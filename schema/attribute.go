@@ -86,7 +86,7 @@ func (d *decoder) attribute(f *field, expr hclsyntax.Expression, into reflect.Va
 		return false
 	}
 	if secret {
-		d.fail("Secret in the wrong place", fmt.Sprintf("%s is shown in plans and logs, so its value must not be a secret, and this one is.", f.name), expr.Range())
+		d.fail("Secret in the wrong place", fmt.Sprintf("%s is shown in plans and logs, so its value must not be a secret, and this one is. Secrets may stand in fence, probe and notify blocks, in cloud_init, and in content and cmdline of a kickstart.", f.name), expr.Range())
 		return false
 	}
 	d.plain(f, v, expr, into)
@@ -207,9 +207,13 @@ func (d *decoder) checkEnum(f *field, s string, rng hcl.Range) {
 	}
 	given := fmt.Sprintf("%q is not possible here.%s", s, DidYouMean(s, f.enum))
 	if d.masked && f.kind != kindLabel {
-		given = "This value is not possible here."
+		given = "this value is not possible here."
 	}
-	d.fail("Unknown value", fmt.Sprintf("%s: %s Use one of: %s.", f.name, given, strings.Join(f.enum, ", ")), rng)
+	what := f.name
+	if f.kind == kindLabel {
+		what = "label"
+	}
+	d.fail("Unknown value", fmt.Sprintf("%s: %s Use one of: %s.", what, given, strings.Join(f.enum, ", ")), rng)
 }
 
 var unitExamples = map[fieldKind]string{

@@ -21,7 +21,8 @@ const leastBroken = 100
 //
 // A case is one file main.hcl, or several under lines of the form -- NAME --.
 // The section env holds the environment, var the -var arguments. The argument
-// fleet adds testdata/fleet.hcl; the command test reads scenarios as well.
+// fleet adds testdata/fleet.hcl, agents makes two fence agents known; the
+// command test reads scenarios as well.
 func TestBrokenConfigurationsAreExplained(t *testing.T) {
 	fleet, err := os.ReadFile("testdata/fleet.hcl")
 	if err != nil {
@@ -34,6 +35,9 @@ func TestBrokenConfigurationsAreExplained(t *testing.T) {
 			fsys, opts := sections(d.Input)
 			if d.HasArg("fleet") {
 				fsys["fleet.hcl"] = &fstest.MapFile{Data: fleet}
+			}
+			if d.HasArg("agents") {
+				opts.Agents = twoAgents
 			}
 			var files *Files
 			var diags hcl.Diagnostics

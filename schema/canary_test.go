@@ -133,6 +133,10 @@ func everyAttempt(t *testing.T, fsys fstest.MapFS, opts Options, file string) {
 	turn := 0
 	eachAttribute(t, file, fsys[file].Data, func(path string, a *hclsyntax.Attribute) {
 		turn++
+		opts := opts
+		if turn%2 == 0 {
+			opts.Agents = twoAgents // what is known of an agent opens some options
+		}
 		part := share
 		if testing.Short() {
 			part *= share
@@ -213,7 +217,7 @@ variable "plain" { default = "x" }
 	for _, text := range []string{
 		`s = "` + canary + `"`, `s = { user = "x", ` + canary + ` = 1 }`, `s = { user = "x", count = "` + canary + `" }`, `n = "` + canary + `"`,
 		`n = ` + canary, `n = ` + canary + `.` + canary, `plain = "` + canary, "plain = <<EOT\n" + canary + "\n", `n = jsondecode("` + canary + `")`,
-		`n = tonumber("` + canary + `")`, `s { password = "` + canary + `" }`, `n = [` + canary + `]`, `# ` + canary + "\nn = x y", `n = "a${` + canary + `}"`,
+		`n = tonumber("` + canary + `")`, `s { password = "` + canary + `" }`, canary + " {\n}", `n = [` + canary + `]`, `# ` + canary + "\nn = x y", `n = "a${` + canary + `}"`,
 		`nosuch = "` + canary + `"`, `n = ` + canary + `("x")`, `s = {` + canary + `}`, `n = "` + canary + `\q"`,
 	} {
 		fsys := fstest.MapFS{"main.hcl": {Data: []byte(main)}, "x.auto.vars.hcl": {Data: []byte(text + "\n")}}
@@ -265,14 +269,14 @@ host "h" {
 	if got := hidden(Options{}); got != "api_key lanplus snmp_auth" {
 		t.Errorf("without metadata hidden are: %s", got)
 	}
-	known := Options{AgentSecrets: func(agent string) (map[string]bool, bool) {
-		return map[string]bool{"snmp_auth": true}, agent == "ipmilan"
-	}}
-	if got := hidden(known); got != "api_key snmp_auth" {
+	var options []AgentOption
+	for _, name := range []string{"ip", "port", "plug", "username", "lanplus", "snmp_auth", "api_key"} {
+		options = append(options, AgentOption{Name: name, Secret: name == "snmp_auth" || name == "plug"})
+	}
+	if got := hidden(Options{Agents: agents{"ipmilan": {options}}}); got != "api_key snmp_auth" {
 		t.Errorf("with metadata hidden are: %s", got)
 	}
-	unknown := Options{AgentSecrets: func(string) (map[string]bool, bool) { return nil, false }}
-	if got := hidden(unknown); got != "api_key lanplus snmp_auth" {
+	if got := hidden(Options{Agents: agents{"apc": {options}}}); got != "api_key lanplus snmp_auth" {
 		t.Errorf("with metadata of other agents hidden are: %s", got)
 	}
 }

@@ -67,7 +67,7 @@ func (c *checker) state(s *State) {
 		}
 		for _, a := range names {
 			if s.Has(a) {
-				c.fail("Attribute of another store", fmt.Sprintf("%s belongs to state %q, and this is state %q.", a, kind, s.Type), s.At(a))
+				c.fail("Attribute of another store", fmt.Sprintf("%s belongs to state %q, and this is state %q. Remove it.", a, kind, s.Type), s.At(a))
 			}
 		}
 	}

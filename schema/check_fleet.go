@@ -29,7 +29,7 @@ func (c *checker) tolerated() {
 	if cl.Tolerate == 0 || cl.Tolerate < n {
 		return
 	}
-	c.fail("Impossible value", fmt.Sprintf("tolerate is %d, and there are %d hosts: after that many losses none would be left to run anything. It must be less than the number of hosts.", cl.Tolerate, n), cl.At("tolerate"))
+	c.fail("Impossible value", fmt.Sprintf("tolerate is %d, and the number of hosts %d: after that many losses none would be left to run anything. Lower it, or add hosts.", cl.Tolerate, n), cl.At("tolerate"))
 }
 
 // hostsApart refuses two host blocks for one machine. libvirt's test driver is
@@ -42,7 +42,7 @@ func (c *checker) hostsApart() {
 			continue
 		}
 		if old := uris[key]; old != nil {
-			c.fail("One host twice", fmt.Sprintf("%s and %s have the same uri. One machine under two names would be taken for two, and its guests run twice.", old.Address, h.Address), h.At("uri"))
+			c.fail("One host twice", fmt.Sprintf("%s and %s have the same uri. One machine under two names would be taken for two, and its guests run twice. Correct one uri, or remove one of the blocks.", old.Address, h.Address), h.At("uri"))
 			continue
 		}
 		uris[key] = h
@@ -50,8 +50,9 @@ func (c *checker) hostsApart() {
 }
 
 // targetOptions are the options of fence agents that say which machine is
-// switched off. What else an agent takes says how.
-var targetOptions = []string{"ip", "ipport", "plug", "port", "url", "system", "uuid"}
+// switched off, each with the older name that it has for some. What else an
+// agent takes says how.
+var targetOptions = [][]string{{"ip", "ipaddr"}, {"ipport"}, {"plug", "port"}, {"url"}, {"system"}, {"uuid"}}
 
 // fenceTargets refuses one power switch behind two hosts: fencing the one would
 // kill the other.
@@ -75,16 +76,16 @@ func (c *checker) fenceTargets() {
 
 func fenceTarget(f *Fence) string {
 	key, named := f.Type, false
-	for _, name := range targetOptions {
+	for _, names := range targetOptions {
 		key += "\x00"
 		for _, o := range f.Options {
-			if o.Name == name {
+			if contains(names, o.Name) {
 				value := strings.ToLower(strings.TrimRight(o.Value.Reveal(), "/"))
-				if u, err := url.Parse(value); err == nil && name == "url" {
+				if u, err := url.Parse(value); err == nil && o.Name == "url" {
 					value = u.Host + u.Path // who asks does not matter
 				}
 				key += value
-				named = named || name != "ipport"
+				named = named || o.Name != "ipport"
 			}
 		}
 	}
@@ -192,10 +193,10 @@ func (c *checker) capacity(eligible map[string][]*Host) {
 			continue
 		}
 		if v.Memory > m {
-			c.fail("Guest that fits no host", fmt.Sprintf("memory is %s, and no host on which %s may run has more than %s for guests (its capacity less its reserve).", v.Memory, v.Address, m), v.At("memory"))
+			c.fail("Guest that fits no host", fmt.Sprintf("memory is %s, and no host on which %s may run has more than %s for guests (its capacity less its reserve). Lower it, or look at capacity and reserve of the hosts and at place.", v.Memory, v.Address, m), v.At("memory"))
 		}
 		if float64(v.VCPUs) > n {
-			c.fail("Guest that fits no host", fmt.Sprintf("vcpus is %d, and no host on which %s may run has more than %v for guests (its capacity less its reserve, times overcommit).", v.VCPUs, v.Address, n), v.At("vcpus"))
+			c.fail("Guest that fits no host", fmt.Sprintf("vcpus is %d, and no host on which %s may run has more than %v for guests (its capacity less its reserve, times overcommit). Lower it, or look at capacity, reserve and overcommit of the hosts and at place.", v.VCPUs, v.Address, n), v.At("vcpus"))
 		}
 	}
 }

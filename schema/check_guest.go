@@ -25,10 +25,10 @@ func (c *checker) vm(v *VM) {
 		v.CPU = map[string]string{"kvm": "host-model", "tcg": "qemu64"}[v.Accel]
 	}
 	if v.VCPUsMax < v.VCPUs {
-		c.fail("Impossible value", fmt.Sprintf("vcpus_max is %d, less than vcpus, %d.", v.VCPUsMax, v.VCPUs), v.At("vcpus_max"))
+		c.fail("Impossible value", fmt.Sprintf("vcpus_max is %d, less than vcpus, %d. Raise it, or leave it away: then it is as vcpus.", v.VCPUsMax, v.VCPUs), v.At("vcpus_max"))
 	}
 	if v.MemoryMax < v.Memory {
-		c.fail("Impossible value", fmt.Sprintf("memory_max is %s, less than memory, %s.", v.MemoryMax, v.Memory), v.At("memory_max"))
+		c.fail("Impossible value", fmt.Sprintf("memory_max is %s, less than memory, %s. Raise it, or leave it away: then it is as memory.", v.MemoryMax, v.Memory), v.At("memory_max"))
 	}
 	if v.Memory < minMemory {
 		c.fail("Impossible value", fmt.Sprintf("memory is %s; no guest starts with less than %s.", v.Memory, Size(minMemory)), v.At("memory"))
@@ -138,7 +138,7 @@ func (c *checker) place(v *VM, p *PlaceIn) {
 			c.fail("Preferred host that is not permitted", fmt.Sprintf("prefer names %s, which has not all the labels of require. Take it out here, or correct require.", r.Address), r.Range)
 		}
 		if seen[r.Address] {
-			c.fail("Preferred twice", fmt.Sprintf("prefer names %s twice, and an order of preference has each host once.", r.Address), r.Range)
+			c.fail("Preferred twice", fmt.Sprintf("prefer names %s twice, and an order of preference has each host once. Take one of them out.", r.Address), r.Range)
 		}
 		seen[r.Address] = true
 	}
@@ -211,14 +211,14 @@ func (c *checker) group(g *Group) {
 	case g.Spread == "" && g.Has("spread"):
 		c.fail("Wrong value", "spread is \"host\", or the key of a label of the hosts.", g.At("spread"))
 	case g.Spread == "" && !g.Together:
-		c.fail("Group without a rule", "Set spread = \"host\" (or a label key), or together = true.", g.Range)
+		c.fail("Group without a rule", "A group says that its members stay apart, or together. Set spread = \"host\" (or a label key), or together = true.", g.Range)
 	case g.Spread != "" && g.Spread != "host" && !labelKey.MatchString(g.Spread):
 		c.fail("Wrong value", "spread is \"host\", or the key of a label of the hosts.", g.At("spread"))
 	}
 	seen := map[string]bool{}
 	for _, m := range g.Members {
 		if seen[m.Address] {
-			c.fail("Member twice", fmt.Sprintf("members names %s twice.", m.Address), m.Range)
+			c.fail("Member twice", fmt.Sprintf("members names %s twice. Take one of them out.", m.Address), m.Range)
 		}
 		seen[m.Address] = true
 	}

@@ -64,10 +64,10 @@ func (c *checker) bridged(n *Network) {
 
 func (c *checker) routed(n *Network) {
 	if n.Has("vlan") {
-		c.fail("Attribute of another mode", fmt.Sprintf("vlan belongs to a network of mode bridge, and this one is of mode %s.", n.Mode), n.At("vlan"))
+		c.fail("Attribute of another mode", fmt.Sprintf("vlan belongs to a network of mode bridge, and this one is of mode %s. Remove it, or change mode.", n.Mode), n.At("vlan"))
 	}
 	if n.Has("bridges") {
-		c.fail("Attribute of another mode", fmt.Sprintf("bridges says what hosts call an existing bridge; a network of mode %s gets one of libvirt's own.", n.Mode), n.At("bridges"))
+		c.fail("Attribute of another mode", fmt.Sprintf("bridges says what hosts call an existing bridge; a network of mode %s gets one of libvirt's own. Remove it, or change mode.", n.Mode), n.At("bridges"))
 	}
 	if n.Address == "" && n.Mode == "isolated" && n.DHCP == nil {
 		return
@@ -98,7 +98,7 @@ func (c *checker) dhcp(d *DHCP, own net.IP, prefix *net.IPNet) {
 	}
 	switch {
 	case bytes.Compare(start.To16(), end.To16()) > 0:
-		c.fail("Impossible value", fmt.Sprintf("start, %s, comes after end, %s.", d.Start, d.End), d.At("start"))
+		c.fail("Impossible value", fmt.Sprintf("start, %s, comes after end, %s. Exchange the two.", d.Start, d.End), d.At("start"))
 	case bytes.Compare(start.To16(), own.To16()) <= 0 && bytes.Compare(own.To16(), end.To16()) <= 0:
 		c.fail("Impossible value", fmt.Sprintf("The range from %s to %s holds the host's own address, %s, which it would give away.", d.Start, d.End, own), d.At("start"))
 	}

@@ -54,7 +54,7 @@ func (c *checker) pool(p *Pool) {
 	rule := poolRules[p.Type]
 	switch {
 	case rule.target == noTarget && p.Has("target"):
-		c.fail("Attribute of another type of pool", fmt.Sprintf("A pool of type %q has no target: its volumes are no files of the hosts.", p.Type), p.At("target"))
+		c.fail("Attribute of another type of pool", fmt.Sprintf("A pool of type %q has no target: its volumes are no files of the hosts. Remove it.", p.Type), p.At("target"))
 	case rule.target == mustTarget && !p.Has("target"):
 		c.fail("Missing attribute", fmt.Sprintf("A pool of type %q needs target, the absolute path of a directory on the hosts.", p.Type), p.Range)
 	case p.Has("target") && !path.IsAbs(p.Target):
@@ -87,7 +87,7 @@ func (c *checker) poolSource(p *Pool, rule poolRule) {
 		if !contains(permitted, a.name) {
 			detail := fmt.Sprintf("The source of a pool of type %q has no %s. It takes: %s.", p.Type, a.name, strings.Join(permitted, ", "))
 			if len(permitted) == 0 {
-				detail = fmt.Sprintf("A pool of type %q has no source.", p.Type)
+				detail = fmt.Sprintf("A pool of type %q has no source. Remove the block, or change type.", p.Type)
 			}
 			c.fail("Attribute of another type of pool", detail, a.rng)
 		}
@@ -136,7 +136,7 @@ func (c *checker) image(i *Image) {
 	case hasScheme(i.URL) && !strings.HasPrefix(i.URL, "https://"):
 		c.fail("Wrong value", "source: an image is a file, or is fetched by https; nothing else shows that it came whole and from there.", i.At("source"))
 	case hasScheme(i.URL) && hasPassword(i.URL):
-		c.fail("Secret in the wrong place", "source holds a password, and is shown in plans and logs.", i.At("source"))
+		c.fail("Secret in the wrong place", "source holds a password, and is shown in plans and logs. Fetch the file yourself, and name it here.", i.At("source"))
 	}
 	if i.Has("sha256") && i.From == nil && !isHex(i.SHA256, 64) {
 		c.fail("Wrong value", "sha256 must be the 64 hexadecimal digits that `sha256sum FILE` prints.", i.At("sha256"))
@@ -185,7 +185,7 @@ func (c *checker) disk(v *VM, d *Disk) {
 	case d.Volume != "":
 		for _, a := range []string{"size", "image", "clone", "on_delete"} {
 			if d.Has(a) {
-				c.fail("Attribute of a volume that is not ours", fmt.Sprintf("An existing volume is attached as it is, so %s cannot be set.", a), d.At(a))
+				c.fail("Attribute of a volume that is not ours", fmt.Sprintf("An existing volume is attached as it is, so %s cannot be set. Remove it, or volume.", a), d.At(a))
 			}
 		}
 		if strings.Contains(d.Volume, "/") && c.poolType(d) == "dir" {
@@ -195,14 +195,18 @@ func (c *checker) disk(v *VM, d *Disk) {
 		c.fail("Missing attribute", "A disk needs a size, an image, or the name of an existing volume.", d.Range)
 	}
 	if d.Has("clone") && d.Image == nil && d.Volume == "" {
-		c.fail("Clone of nothing", "clone says how an image is copied, and this disk has no image.", d.At("clone"))
+		c.fail("Clone of nothing", "clone says how an image is copied, and this disk has no image. Set image, or remove clone.", d.At("clone"))
 	}
 	if d.Clone == "backing" && d.Format != "qcow2" {
 		c.fail("Impossible value", "Only a qcow2 volume can be an overlay on a base image. Set format = \"qcow2\", or clone = \"copy\".", d.At("clone"))
 	}
 	for i := range v.Disks {
-		if o := &v.Disks[i]; o != d && d.Volume != "" && o.Volume == d.Volume && o.Pool != nil && o.Pool.Address == d.Pool.Address {
-			c.fail("Volume attached twice", fmt.Sprintf("This guest has the volume %q twice.", d.Volume), d.At("volume"))
+		o := &v.Disks[i]
+		if o == d {
+			return
+		}
+		if d.Volume != "" && o.Volume == d.Volume && o.Pool != nil && o.Pool.Address == d.Pool.Address {
+			c.fail("Volume attached twice", fmt.Sprintf("This guest has the volume %q as its disk %q already. Remove one of the two.", d.Volume, o.Label), d.At("volume"))
 			return
 		}
 	}

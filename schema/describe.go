@@ -106,6 +106,7 @@ var valueKinds = map[fieldKind]ValueKind{
 	kindSize: ValueSize, kindDuration: ValueDuration, kindPercent: ValuePercent, kindText: ValueString, kindTemplate: ValueTemplate,
 	kindRef: ValueReference, kindRefs: ValueReferences, kindStrings: ValueStrings, kindStringMap: ValueStringMap,
 	kindObject: ValueObject, kindAddress: ValueAddress, kindRest: ValueOption,
+	kindName: ValueString, kindNames: ValueStrings, kindObjectMap: ValueObjectMap,
 }
 
 // Describe derives the description from the tags of the nouns, and adds what no
@@ -144,8 +145,12 @@ func describeNoun(path, name string, n *noun) *BlockDoc {
 		f := &n.fields[i]
 		switch f.kind {
 		case kindLabel:
-			b.Label = &LabelDoc{Placeholder: labelPlaceholder(f.name), Doc: f.doc, Enum: f.enum, Repeats: f.name == "type"}
+			b.Label = &LabelDoc{Placeholder: labelPlaceholder(f), Doc: f.doc, Enum: f.enum, Repeats: f.name == "type" || f.time}
 		case kindRest:
+			if n.typ == reflect.TypeFor[EventBlock]() {
+				b.Attrs = eventAttrs(path)
+				continue
+			}
 			b.Free = &AttrDoc{Path: path, Doc: f.doc, Value: ValueOption}
 		case kindBlock, kindBlocks:
 			sub := describeNoun(path+"."+f.name, f.name, f.noun)
@@ -161,9 +166,12 @@ func describeNoun(path, name string, n *noun) *BlockDoc {
 	return b
 }
 
-// labelPlaceholder is how a label is shown: disk "NAME", probe "TYPE".
-func labelPlaceholder(label string) string {
-	if label == "type" {
+// labelPlaceholder is how a label is shown: disk "NAME", probe "TYPE", event "TIME".
+func labelPlaceholder(f *field) string {
+	switch {
+	case f.time:
+		return "TIME"
+	case f.name == "type":
 		return "TYPE"
 	}
 	return "NAME"
@@ -185,12 +193,22 @@ func describeField(path string, n *noun, f *field) *AttrDoc {
 		a.Min = &f.min
 	}
 	a.Max = maxOf(n.typ.Field(f.index))
-	if f.kind == kindObject {
-		for i := range f.noun.fields {
-			a.Keys = append(a.Keys, describeField(a.Path, f.noun, &f.noun.fields[i]))
-		}
+	if f.single {
+		a.Value = ValueStringOr
+	}
+	if f.kind == kindObject || f.kind == kindObjectMap {
+		a.Keys = describeKeys(a.Path, f.noun)
 	}
 	return a
+}
+
+// describeKeys says of an object's keys what their tags say.
+func describeKeys(path string, n *noun) []*AttrDoc {
+	var out []*AttrDoc
+	for i := range n.fields {
+		out = append(out, describeField(path, n, &n.fields[i]))
+	}
+	return out
 }
 
 // maxOf reads the tag that bounds a number from above.

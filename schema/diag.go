@@ -66,7 +66,7 @@ func unknownAttribute(n *noun, a *hclsyntax.Attribute, meta []string) *hcl.Diagn
 	switch {
 	case f != nil && f.isBlock():
 		d.Summary = "Block written as an attribute"
-		d.Detail = fmt.Sprintf("%s is a block: write %s { … } without the equals sign.", a.Name, a.Name)
+		d.Detail = fmt.Sprintf("%s is a block: write %s { … } without the equals sign.", a.Name, headerOf(f))
 	case foreignAttributes[a.Name] != "":
 		d.Detail = fmt.Sprintf("There is no %q here. %s", a.Name, foreignAttributes[a.Name])
 	case contains(metaNames, a.Name):
@@ -75,6 +75,25 @@ func unknownAttribute(n *noun, a *hclsyntax.Attribute, meta []string) *hcl.Diagn
 		d.Detail = fmt.Sprintf("There is no attribute %q here.%s", a.Name, meantOr(a.Name, names, takes(names)))
 	}
 	return d
+}
+
+// headerOf is how a nested block begins.
+func headerOf(f *field) string {
+	if f.noun.label < 0 {
+		return f.name
+	}
+	return fmt.Sprintf("%s \"%s\"", f.name, labelExample(f.noun))
+}
+
+// thereAre lists what could have been named instead.
+func thereAre(names []string) string {
+	switch len(names) {
+	case 0:
+		return " There is none at all."
+	case 1:
+		return fmt.Sprintf(" There is only %q.", names[0])
+	}
+	return " There are: " + someOf(names) + "."
 }
 
 func takes(names []string) string {

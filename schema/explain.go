@@ -61,6 +61,9 @@ func (s *scope) explainOne(d *hcl.Diagnostic, expr hcl.Expression, ctx *hcl.Eval
 		}
 		d.Detail = fmt.Sprintf("Something is wrong with what %s is given. It is not shown, because a secret is part of it.", what)
 	}
+	if text, short := strings.CutSuffix(d.Detail, " EOF."); short {
+		d.Detail = text + " the text ends too early."
+	}
 	return hcl.Diagnostics{d}
 }
 
@@ -69,6 +72,11 @@ func (s *scope) explainOne(d *hcl.Diagnostic, expr hcl.Expression, ctx *hcl.Eval
 func (s *scope) explainFunction(d *hcl.Diagnostic, masked bool) {
 	call, ok := d.Expression.(*hclsyntax.FunctionCallExpr)
 	if !ok {
+		return
+	}
+	if _, outside := s.funcs[call.Name]; outside { // a word of ours, and no secret
+		d.Summary = "Function inside of a template"
+		d.Detail = fmt.Sprintf("%s cannot be called inside of a template. Call it where this template is called, and pass the text in its second argument.", call.Name)
 		return
 	}
 	if masked {
@@ -289,16 +297,16 @@ func (s *scope) danglingName(tr hcl.Traversal, ctx *hcl.EvalContext) *hcl.Diagno
 		return nil
 	}
 	sort.Strings(names)
-	what := fmt.Sprintf("no %s block has that name", root)
+	what, instead := fmt.Sprintf("no %s block has that name", root), thereAre(names)
 	switch root {
 	case "var":
-		what = "no variable has that name"
+		what, instead = "no variable has that name", fmt.Sprintf(" Declare it: variable %q { type = string }.", name)
 	case "local":
 		what = "no locals block has that name"
 	}
 	return &hcl.Diagnostic{
 		Severity: hcl.DiagError, Summary: "Dangling reference",
-		Detail:  fmt.Sprintf("There is no %s.%s: %s.%s", root, name, what, DidYouMean(name, names)),
+		Detail:  fmt.Sprintf("There is no %s.%s: %s.%s", root, name, what, meantOr(name, names, instead)),
 		Subject: tr.SourceRange().Ptr(),
 	}
 }

@@ -13,10 +13,10 @@ import (
 // Fuzzing holds three things: nothing panics, every diagnostic has a place, and
 // what is accepted once is accepted again, with the same meaning.
 
-// corpus are the inputs of the broken configurations.
+// corpus are the inputs of the broken configurations, and of those that load.
 func corpus(t testing.TB) []string {
 	t.Helper()
-	names, err := filepath.Glob("testdata/broken/*.txt")
+	names, err := filepath.Glob("testdata/*/*.txt")
 	if err != nil || len(names) == 0 {
 		t.Fatal("no corpus", err)
 	}
@@ -98,7 +98,7 @@ func FuzzLoad(f *testing.F) {
 			t.Skip()
 		}
 		checkLoad(t, fstest.MapFS{"main.hcl": {Data: main}, "fleet.hcl": {Data: fleet}, "a.tftpl": {Data: tpl}}, Options{Version: "0.1.0"})
-		checkLoad(t, fstest.MapFS{"main.hcl": {Data: main}, "a.tftpl": {Data: tpl}}, Options{})
+		checkLoad(t, fstest.MapFS{"main.hcl": {Data: main}, "a.tftpl": {Data: tpl}}, Options{Agents: twoAgents})
 	})
 }
 
@@ -137,7 +137,7 @@ vm "old" {
 		f.Add(b)
 	}
 	for _, text := range corpus(f) {
-		if _, scenario, ok := strings.Cut(text, "-- x.scenario.hcl --\n"); ok {
+		if _, scenario, ok := strings.Cut(text, ".scenario.hcl --\n"); ok {
 			f.Add([]byte(scenario))
 		}
 	}

@@ -20,7 +20,7 @@ func (s *scope) instances(set *blockSet, address string) ([]instance, cty.Value,
 	count, forEach := attrs["count"], attrs["for_each"]
 	switch {
 	case count != nil && forEach != nil:
-		s.fail("count and for_each together", "A block has either count or for_each.", forEach.NameRange)
+		s.fail("count and for_each together", "A block has either count or for_each. Remove one of them.", forEach.NameRange)
 		return nil, cty.DynamicVal, false
 	case count != nil:
 		return s.counted(set, address, count)
@@ -118,7 +118,7 @@ func (s *scope) forEach(set *blockSet, address string, a *hclsyntax.Attribute) (
 			k = val
 		}
 		if k.IsNull() || !k.IsKnown() {
-			s.fail("Impossible key", "A key of for_each must not be null.", a.Expr.Range())
+			s.fail("Impossible key", "A key of for_each must not be null, because the name is made from it. Take null out, for example with compact().", a.Expr.Range())
 			return nil, cty.DynamicVal, false
 		}
 		key := k.AsString()
@@ -165,7 +165,11 @@ func (s *scope) named(set *blockSet, all []instance) ([]instance, bool) {
 	a := set.block.Body.Attributes["name"]
 	if a == nil {
 		for _, in := range all {
-			if d := checkName(in.Name, set.block.DefRange(), "name"); d != nil {
+			what, rng := "name", set.block.DefRange()
+			if each := set.block.Body.Attributes["for_each"]; each != nil {
+				what, rng = fmt.Sprintf("name (made from the key %q)", in.key), keyRange(each.Expr, in.key)
+			}
+			if d := checkName(in.Name, rng, what); d != nil {
 				s.diags = append(s.diags, d)
 				return nil, false
 			}

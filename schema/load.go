@@ -22,10 +22,8 @@ type Options struct {
 	Given []Setting
 	// Version of the program, for required_version; empty: not checked.
 	Version string
-	// AgentSecrets says which options of a fence agent its metadata calls
-	// passwords. Where it is nil, or the agent is not known, every option but
-	// ip, port, plug and username is taken for a secret.
-	AgentSecrets func(agent string) (names map[string]bool, known bool)
+	// Agents knows the fence agents; nil: none is known.
+	Agents FenceAgents
 }
 
 // Setting is one -var or -var-file argument.
@@ -53,7 +51,7 @@ func Load(fsys fs.FS, opts Options) (*Config, *Files, hcl.Diagnostics) {
 func load(fsys fs.FS, opts Options) (*Config, *scope, hcl.Diagnostics) {
 	files := newFiles()
 	s := newScope(fsys, files)
-	s.agentSecrets = opts.AgentSecrets
+	s.agents = opts.Agents
 	l, diags := list(fsys)
 	if diags.HasErrors() {
 		return nil, s, diags

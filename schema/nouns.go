@@ -83,7 +83,7 @@ type Ident struct {
 type Cluster struct {
 	Block
 	Name            string   `hcl:",label" doc:"Name of the cluster. It is written into the mark of every object that 3rc makes; another cluster's mark is foreign."`
-	RequiredVersion string   `hcl:"required_version" doc:"Constraint on the version of 3rc, as in \">= 0.1\"."`
+	RequiredVersion string   `hcl:"required_version" doc:"Versions of 3rc that may read this: a constraint on the version of 3rc, as in \">= 0.1\"."`
 	Tolerate        int      `hcl:"tolerate" default:"0" min:"0" doc:"Host losses that placement must always be able to absorb."`
 	MaxLost         Percent  `hcl:"max_lost" default:"34%" doc:"Breaker: with more hosts than this in trouble at once, watch only holds."`
 	Anchors         []string `hcl:"anchors" doc:"Addresses that the watcher must reach to believe its own eyes." later:"watch"`
@@ -119,39 +119,41 @@ type Watch struct {
 type Notify struct {
 	Block
 	Type    string   `hcl:",label" enum:"webhook|alertmanager|exec|syslog" doc:"The way."`
-	Options []Option `hcl:",rest" doc:"The options of that way."`
+	Options []Option `hcl:",rest" doc:"webhook {url, token, token_file, ca_file, timeout} alertmanager {url, username, password, token, token_file, ca_file, timeout} exec {command, timeout} syslog {address, facility, tag}."`
 }
 
 // Option is one free attribute of a probe, fence or notify block.
 type Option struct {
 	Name  string
-	Value Text   // of a list: its elements, joined with commas
-	List  []Text // the elements, where it was written as a list
-	Range hcl.Range
+	Value Text      // of a list: its elements, joined with commas
+	List  []Text    // the elements, where it was written as a list
+	Range hcl.Range // of the value
+
+	NameRange hcl.Range
 }
 
 // Hysteresis holds the thresholds of a counter between up and down.
 type Hysteresis struct {
 	Block
 	Ident
-	Interval     Duration `hcl:"interval" default:"2s" guest:"10s" doc:"Between probes while all is well. Guests: 10s."`
-	FastInterval Duration `hcl:"fast_interval" default:"1s" guest:"2s" doc:"Between probes once something looks wrong, or is coming back. Guests: 2s."`
-	Timeout      Duration `hcl:"timeout" default:"2s" guest:"5s" doc:"Of one probe. Guests: 5s."`
+	Interval     Duration `hcl:"interval" default:"2s" guest:"10s" doc:"Time between probes while all is well. Guests: 10s."`
+	FastInterval Duration `hcl:"fast_interval" default:"1s" guest:"2s" doc:"Time between probes once something looks wrong, or is coming back. Guests: 2s."`
+	Timeout      Duration `hcl:"timeout" default:"2s" guest:"5s" doc:"Longest time that one probe may take. Guests: 5s."`
 	Fall         int      `hcl:"fall" default:"3" guest:"6" min:"1" doc:"Consecutive failures before down. Guests: 6."`
 	Rise         int      `hcl:"rise" default:"2" min:"1" doc:"Consecutive successes before up."`
 	BootGrace    Duration `hcl:"boot_grace" default:"2m" guest:"5m" doc:"After a start, failures do not count before the first success. Guests: 5m."`
 	MinHealthy   Duration `hcl:"min_healthy" default:"10m" doc:"Healthy this long, and the ladder starts again from its first rung."`
-	Flap         *Flap    `hcl:"flap" doc:"Route-flap damping."`
+	Flap         *Flap    `hcl:"flap" doc:"Damping of what goes up and down all the time: penalties that decay, and a hold between two thresholds."`
 }
 
 // Flap is exponential decay between two thresholds (after RFC 2439).
 type Flap struct {
 	Block
-	Penalty     float64  `hcl:"penalty" default:"1000" min:"0" doc:"Added at each up-to-down."`
-	Suppress    float64  `hcl:"suppress" default:"2000" min:"0" doc:"Held from here."`
-	Reuse       float64  `hcl:"reuse" default:"750" min:"0" doc:"Released below."`
-	HalfLife    Duration `hcl:"half_life" default:"15m" doc:"Of the decay."`
-	MaxSuppress Duration `hcl:"max_suppress" default:"1h" doc:"Longest hold."`
+	Penalty     float64  `hcl:"penalty" default:"1000" min:"0" doc:"Added each time that it goes from up to down."`
+	Suppress    float64  `hcl:"suppress" default:"2000" min:"0" doc:"With a sum of penalties from here on it is held."`
+	Reuse       float64  `hcl:"reuse" default:"750" min:"0" doc:"Below this sum it is released."`
+	HalfLife    Duration `hcl:"half_life" default:"15m" doc:"Time in which the sum halves."`
+	MaxSuppress Duration `hcl:"max_suppress" default:"1h" doc:"Longest time that it is held; at least half_life."`
 }
 
 // Recovery is a ladder; a rung that is absent is not permitted.
@@ -161,7 +163,7 @@ type Recovery struct {
 	Restart   *Rung      `hcl:"restart" doc:"Rung 1: started again on the same host."`
 	Relocate  *Rung      `hcl:"relocate" doc:"Rung 2: started on another host; each attempt on a different one."`
 	Reinstall *Reinstall `hcl:"reinstall" doc:"Rung 3: new volumes, installed from its kickstart profile."`
-	Failback  string     `hcl:"failback" default:"never" enum:"never|auto" doc:"Back to a preferred host once that has been up for its min_healthy."`
+	Failback  string     `hcl:"failback" default:"never" enum:"never|auto" doc:"auto: back to a preferred host once that has been up for its min_healthy."`
 }
 
 // Rung bounds one step of the ladder.
@@ -176,8 +178,8 @@ type Reinstall struct {
 	Block
 	Attempts int      `hcl:"attempts" required:"true" min:"1" doc:"How often, within the window."`
 	Within   Duration `hcl:"within" default:"1h" doc:"The window; attempts expire by it alone."`
-	Timeout  Duration `hcl:"timeout" doc:"Of one installation; default: the profile's, else 30m."`
-	OldDisk  string   `hcl:"old_disk" default:"keep" enum:"keep|discard" doc:"discard: the old volume is removed after min_healthy."`
+	Timeout  Duration `hcl:"timeout" doc:"Longest time that one installation may take; default: the profile's, else 30m."`
+	OldDisk  string   `hcl:"old_disk" default:"keep" enum:"keep|discard" doc:"keep: the old volume is put aside, and 3rc volumes lists it. discard: it is removed once the guest has been healthy for min_healthy."`
 }
 
 // Host is a physical machine that runs libvirt.
@@ -190,7 +192,7 @@ type Host struct {
 	Reserve     *Reserve          `hcl:"reserve" object:"true" doc:"What is kept for the host itself: { cpus, memory }."`
 	Overcommit  *Overcommit       `hcl:"overcommit" object:"true" doc:"{ cpus }: virtual CPUs per CPU, default 1. Memory is never overcommitted."`
 	Maintenance bool              `hcl:"maintenance" default:"false" doc:"true: drained by live migration, never a target."`
-	Hysteresis  *Ref              `hcl:"hysteresis" ref:"hysteresis" doc:"Default: the block named \"hosts\"." later:"watch"`
+	Hysteresis  *Ref              `hcl:"hysteresis" ref:"hysteresis" doc:"Thresholds by which it is judged. Default: the block named \"hosts\"." later:"watch"`
 	Probes      []Probe           `hcl:"probe" doc:"Signs of life beside libvirt's own." later:"watch"`
 	Fences      []Fence           `hcl:"fence" doc:"Ways to switch its power off, with proof." later:"watch"`
 }
@@ -228,17 +230,17 @@ type Fence struct {
 	Type    string   `hcl:",label" doc:"A power agent of fence-agents without its fence_, or redfish, or manual."`
 	Level   int      `hcl:"level" min:"1" doc:"Blocks of one level must all prove off; levels are tried in order. Default: each block its own."`
 	Then    string   `hcl:"then" default:"off" enum:"off|on" doc:"on: powered on again once its guests run elsewhere."`
-	Options []Option `hcl:",rest" doc:"The agent's options."`
+	Options []Option `hcl:",rest" doc:"redfish {url, username, password, system, ca_file, insecure, timeout} manual {}; of an agent: its options, as fence_AGENT -o metadata lists them, but for action, method and missing_as_off, which 3rc sets. Where the agent is installed they are checked."`
 }
 
 // Pool is a libvirt storage pool.
 type Pool struct {
 	Block
 	Ident
-	Existing bool        `hcl:"existing" default:"false" doc:"Used as found; never defined, started, changed or removed."`
+	Existing bool        `hcl:"existing" default:"false" doc:"true: used as found; never defined, started, changed or removed."`
 	Type     string      `hcl:"type" enum:"dir|fs|netfs|logical|iscsi|iscsi-direct|rbd|gluster|zfs|disk|scsi|mpath" doc:"libvirt's pool type."`
-	Shared   *bool       `hcl:"shared" doc:"All its hosts see the same volumes. Default: by type."`
-	Hosts    []Ref       `hcl:"hosts" ref:"host" doc:"Default: all."`
+	Shared   *bool       `hcl:"shared" doc:"true: all its hosts see the same volumes. Default: by type."`
+	Hosts    []Ref       `hcl:"hosts" ref:"host" doc:"Hosts that have it; default: all."`
 	Target   string      `hcl:"target" doc:"Directory on the hosts."`
 	Source_  *PoolSource `hcl:"source" doc:"Where the storage comes from." later:"pool types other than dir"`
 }
@@ -264,7 +266,7 @@ type PoolSource struct {
 type Network struct {
 	Block
 	Ident
-	Existing bool              `hcl:"existing" default:"false" doc:"Used as found; never defined, started, changed or removed."`
+	Existing bool              `hcl:"existing" default:"false" doc:"true: used as found; never defined, started, changed or removed."`
 	Mode     string            `hcl:"mode" enum:"bridge|nat|route|isolated" doc:"How guests reach others."`
 	Bridge   string            `hcl:"bridge" doc:"bridge: the host's bridge; else the name of the bridge that libvirt makes."`
 	Bridges  map[string]string `hcl:"bridges" doc:"Where a host calls the bridge otherwise: { HOST = BRIDGE }."`
@@ -300,7 +302,7 @@ type Kickstart struct {
 	Cmdline       *Template `hcl:"cmdline" doc:"Kernel command line. Evaluated for each guest, which it sees as self."`
 	Content       *Template `hcl:"content" doc:"The installer's file. Evaluated for each guest, which it sees as self."`
 	InstallMemory Size      `hcl:"install_memory" doc:"Memory during the installation; default: the guest's."`
-	Timeout       Duration  `hcl:"timeout" default:"30m" doc:"Of one installation."`
+	Timeout       Duration  `hcl:"timeout" default:"30m" doc:"Longest time that one installation may take."`
 }
 
 // VM is a guest.
@@ -319,19 +321,19 @@ type VM struct {
 	Boot           *Boot    `hcl:"boot" doc:"Direct kernel boot, instead of a disk that boots."`
 	Disks          []Disk   `hcl:"disk" doc:"Disks, in the order in which the guest sees them at creation."`
 	NICs           []NIC    `hcl:"nic" doc:"Network interfaces."`
-	CloudInit      *CloudIn `hcl:"cloud_init" doc:"NoCloud seed."`
+	CloudInit      *CloudIn `hcl:"cloud_init" doc:"Seed for cloud-init (NoCloud): a small disk that the guest reads at its first start."`
 	Kickstart      *Ref     `hcl:"kickstart" ref:"kickstart" doc:"Unattended installation." later:"installation"`
-	Hysteresis     *Ref     `hcl:"hysteresis" ref:"hysteresis" doc:"Default: the block named \"guests\"." later:"watch"`
-	Recovery       *Ref     `hcl:"recovery" ref:"recovery" doc:"Default: the block named \"default\", else \"standard\"." later:"watch"`
+	Hysteresis     *Ref     `hcl:"hysteresis" ref:"hysteresis" doc:"Thresholds by which it is judged. Default: the block named \"guests\"." later:"watch"`
+	Recovery       *Ref     `hcl:"recovery" ref:"recovery" doc:"What is done when it fails. Default: the block named \"default\", else \"standard\", else three restarts and three other hosts within an hour." later:"watch"`
 	Priority       int      `hcl:"priority" default:"0" doc:"Higher is placed and started first."`
-	Preempt        bool     `hcl:"preempt" default:"false" doc:"May be displaced by a higher priority." later:"watch"`
-	After          []Ref    `hcl:"after" ref:"vm" doc:"Not started before those are healthy."`
-	AfterTimeout   Duration `hcl:"after_timeout" default:"5m" doc:"How long after waits." later:"watch"`
+	Preempt        bool     `hcl:"preempt" default:"false" doc:"true: it may be shut down to make room for a guest of higher priority." later:"watch"`
+	After          []Ref    `hcl:"after" ref:"vm" doc:"Not started before those are healthy, or have been tried for after_timeout."`
+	AfterTimeout   Duration `hcl:"after_timeout" default:"5m" doc:"How long it waits for those in after." later:"watch"`
 	State          string   `hcl:"state" default:"running" enum:"running|stopped|ignored" doc:"Wanted state."`
-	OnShutdown     string   `hcl:"on_guest_shutdown" default:"restart" enum:"restart|respect" doc:"Whether the guest's own shutdown is its wish." later:"watch"`
+	OnShutdown     string   `hcl:"on_guest_shutdown" default:"restart" enum:"restart|respect" doc:"A guest that shut itself down: restart starts it again, respect leaves it off." later:"watch"`
 	AllowRestart   bool     `hcl:"allow_restart" default:"false" doc:"May apply restart it for a change that cannot be made live?"`
-	Adopt          bool     `hcl:"adopt" default:"false" doc:"Take over an unmarked guest of this name."`
-	Place          *PlaceIn `hcl:"place" doc:"Where it may run."`
+	Adopt          bool     `hcl:"adopt" default:"false" doc:"true: an unmarked guest of this name is taken over."`
+	Place          *PlaceIn `hcl:"place" doc:"On which hosts it may run."`
 	Probes         []Probe  `hcl:"probe" doc:"Signs of life." later:"watch"`
 	PreventDestroy bool     `hcl:"prevent_destroy" default:"false" doc:"Forbids undefine, volume deletion, replace and reinstall; kept in the mark."`
 	IgnoreChanges  []string `hcl:"ignore_changes" doc:"Attributes whose differences are left alone."`
@@ -365,7 +367,7 @@ type Disk struct {
 // NIC of a guest.
 type NIC struct {
 	Block
-	Network *Ref   `hcl:"network" required:"true" ref:"network" doc:"Network."`
+	Network *Ref   `hcl:"network" required:"true" ref:"network" doc:"Network that it is connected to."`
 	MAC     string `hcl:"mac" doc:"Hardware address; default: derived from the guest's address in the configuration."`
 	Address string `hcl:"address" doc:"IP address that probes use; default: agent, lease, ARP."`
 	Model   string `hcl:"model" default:"virtio" doc:"Model of the interface."`
@@ -381,8 +383,8 @@ type CloudIn struct {
 // PlaceIn is where a guest may run.
 type PlaceIn struct {
 	Block
-	Prefer  []Ref             `hcl:"prefer" ref:"host" ordered:"true" doc:"Hosts to prefer, in order."`
-	Allow   []Ref             `hcl:"allow" ref:"host" doc:"Hosts that alone are permitted."`
+	Prefer  []Ref             `hcl:"prefer" ref:"host" ordered:"true" doc:"Hosts to prefer, the best first."`
+	Allow   []Ref             `hcl:"allow" ref:"host" doc:"The only hosts that are permitted. Default: all."`
 	Require map[string]string `hcl:"require" doc:"Labels that a host must have."`
 }
 
@@ -390,10 +392,10 @@ type PlaceIn struct {
 type Group struct {
 	Block
 	Ident
-	Members  []Ref  `hcl:"members" required:"true" ref:"vm" doc:"Guests."`
+	Members  []Ref  `hcl:"members" required:"true" ref:"vm" doc:"Guests that belong to it."`
 	Spread   string `hcl:"spread" doc:"\"host\", or a label key: members on different ones."`
-	Together bool   `hcl:"together" default:"false" doc:"Members on one host."`
-	Strict   bool   `hcl:"strict" default:"false" doc:"true: rather held than broken."`
+	Together bool   `hcl:"together" default:"false" doc:"true: members on one host."`
+	Strict   bool   `hcl:"strict" default:"false" doc:"true: a guest is rather held than placed against this rule."`
 }
 
 // Moved says that an object of the configuration has another address now.

@@ -27,13 +27,18 @@ const (
 	optDuration
 	optURL
 	optAny // a string, a number or a bool, as the fence agent likes it
+	optTruth
+	optWhole
+	optSeconds
+	optChoice
 )
 
 var optionKindNames = map[optionKind]string{
 	optText: "a string", optWords: "a string, or a list of strings: the program and its arguments", optPort: "a number from 1 to 65535",
 	optNumber: "a whole number", optNumbers: "a number, or a list of numbers", optBool: "true or false, without quotes",
 	optDuration: "a duration, a string with a unit as in \"90s\"", optURL: "a URL, as in \"https://host.example.org/path\"",
-	optAny: "a string, a number, or true or false",
+	optAny: "a string, a number, or true or false", optTruth: "true or false", optWhole: "a whole number",
+	optSeconds: "a number of seconds", optChoice: "a value",
 }
 
 // optionRule says what one free attribute is.
@@ -46,9 +51,11 @@ type optionRule struct {
 
 // optionRules say what a kind of probe, fence or notify block takes.
 type optionRules struct {
-	rules  []optionRule
-	open   bool                   // takes others as well, as the agent does
-	secret func(name string) bool // which are secrets beside those named like one
+	rules   []optionRule
+	open    bool                   // takes others as well, because the agent is not known
+	agent   string                 // the fence agent whose options these are
+	choices map[string][]string    // of each option that is an optChoice
+	secret  func(name string) bool // which are secrets beside those named like one
 }
 
 func (o optionRules) find(name string) *optionRule {
@@ -58,6 +65,12 @@ func (o optionRules) find(name string) *optionRule {
 		}
 	}
 	return nil
+}
+
+// takes tells whether a name may stand there. Options that 3rc sets itself are
+// told of by checkFence.
+func (o optionRules) takes(name string) bool {
+	return o.open || o.find(name) != nil || o.agent != "" && contains(ourFence, name)
 }
 
 func (o optionRules) names() []string {
@@ -134,31 +147,21 @@ var fenceRules = map[string]optionRules{
 // openFence are the attributes that never are secrets, whatever the agent.
 var openFence = map[string]bool{"ip": true, "port": true, "plug": true, "username": true}
 
-// fenceRules says what the options of a fence block may be.
-func (d *decoder) fenceRules(f *Fence) optionRules {
-	if r, ok := fenceRules[f.Type]; ok {
-		return r
-	}
-	r := optionRules{open: true, secret: func(name string) bool { return !openFence[name] }}
-	if d.s.agentSecrets != nil {
-		if names, known := d.s.agentSecrets(f.Type); known {
-			r.secret = func(name string) bool { return names[name] }
-		}
-	}
-	return r
-}
-
 // options takes the free attributes of a block.
 func (d *decoder) options(free []*hclsyntax.Attribute, rules optionRules, what string, def hcl.Range) []Option {
 	var out []Option
 	unknown := false
 	for _, a := range free {
-		rule := rules.find(a.Name)
-		if rule == nil && !rules.open {
+		if !rules.takes(a.Name) {
 			unknown = true
+			if rules.agent != "" {
+				d.unknownAgentOption(a, rules)
+				continue
+			}
 			d.fail("Unknown attribute", fmt.Sprintf("This %s has no attribute %q.%s", what, a.Name, meantOr(a.Name, rules.names(), listNames(" It takes ", rules.names()))), a.NameRange)
 			continue
 		}
+		rule := rules.find(a.Name)
 		if rule == nil {
 			rule = &optionRule{name: a.Name, kind: optAny}
 		}
@@ -200,7 +203,7 @@ func (d *decoder) option(a *hclsyntax.Attribute, rule *optionRule, rules optionR
 		return Option{}, false
 	}
 	secret = secret || secretName(a.Name) || rules.secret != nil && rules.secret(a.Name)
-	o := Option{Name: a.Name, Range: a.Expr.Range()}
+	o := Option{Name: a.Name, Range: a.Expr.Range(), NameRange: a.NameRange}
 	parts := []cty.Value{v}
 	if isList(v) && (rule.kind == optWords || rule.kind == optNumbers) {
 		parts = v.AsValueSlice()
@@ -208,14 +211,12 @@ func (d *decoder) option(a *hclsyntax.Attribute, rule *optionRule, rules optionR
 	}
 	var joined []string
 	for _, p := range parts {
-		text, why := optionText(p, rule.kind)
+		text, why := optionText(p, rule.kind, rules.choices[rule.name])
 		if why != "" {
 			if why == wrongKind {
-				why = fmt.Sprintf("%s must be %s, and this is %s.", a.Name, optionKindNames[rule.kind], friendly(p))
-			} else {
-				why = fmt.Sprintf("%s must be %s%s", a.Name, optionKindNames[rule.kind], why)
+				why = ", and this is " + friendly(p) + "."
 			}
-			d.fail("Wrong type", why, a.Expr.Range())
+			d.fail("Wrong type", fmt.Sprintf("%s must be %s%s", a.Name, kindWord(rule, rules), why), a.Expr.Range())
 			return o, false
 		}
 		if o.List != nil {
@@ -224,7 +225,7 @@ func (d *decoder) option(a *hclsyntax.Attribute, rule *optionRule, rules optionR
 		joined = append(joined, text)
 	}
 	if len(joined) == 0 {
-		d.fail("Wrong value", fmt.Sprintf("%s is an empty list.", a.Name), a.Expr.Range())
+		d.fail("Wrong value", fmt.Sprintf("%s is an empty list. Write at least one element.", a.Name), a.Expr.Range())
 		return o, false
 	}
 	if rule.kind == optURL && hasPassword(joined[0]) {
@@ -243,11 +244,19 @@ func hasPassword(s string) bool {
 	return has
 }
 
+// kindWord says how the value of an option is written.
+func kindWord(rule *optionRule, rules optionRules) string {
+	if choices := rules.choices[rule.name]; len(choices) > 0 {
+		return "one of " + strings.Join(choices, ", ")
+	}
+	return optionKindNames[rule.kind]
+}
+
 const wrongKind = "wrong kind"
 
 // optionText gives the text of a value, or what is wrong with it, without
 // quoting it: it may be a secret.
-func optionText(v cty.Value, kind optionKind) (text, why string) {
+func optionText(v cty.Value, kind optionKind, choices []string) (text, why string) {
 	t := v.Type()
 	if v.IsNull() || !t.IsPrimitiveType() {
 		return "", wrongKind
@@ -272,18 +281,18 @@ func optionText(v cty.Value, kind optionKind) (text, why string) {
 			return "", wrongKind
 		}
 		if err != nil || n < 0 || kind == optPort && (n < 1 || n > 65535) {
-			return "", ", and this number is none."
+			return "", ", and this number is not."
 		}
 	}
 	if kind == optDuration {
 		if _, err := ParseDuration(text); err != nil {
-			return "", ", and this is none: write numbers with the units ms, s, m or h."
+			return "", ", and this is not one: write numbers with the units ms, s, m or h."
 		}
 	}
 	if kind == optURL && !isURL(text) {
-		return "", ", and this is none."
+		return "", ", and this is not one."
 	}
-	return text, ""
+	return text, agentText(text, kind, choices)
 }
 
 func isURL(s string) bool {
@@ -301,27 +310,43 @@ var noPower = map[string]bool{
 	"kdump": true, "heuristics_ping": true, "heuristics_resource": true,
 }
 
+// fenceFault says what keeps the label of a fence block from being an agent.
+func fenceFault(name string) (summary string) {
+	switch {
+	case strings.HasPrefix(name, "fence_"), !agentName.MatchString(name):
+		return "Unknown fence agent"
+	case noPower[name]:
+		return "Fence agent without proof"
+	}
+	return ""
+}
+
+func fenceRemedy(name string) string {
+	switch {
+	case strings.HasPrefix(name, "fence_"):
+		return fmt.Sprintf("Write the agent's name without its beginning: fence %q.", strings.TrimPrefix(name, "fence_"))
+	case noPower[name]:
+		return fmt.Sprintf("fence_%s does not switch power off, so that after it the guests may still run, and a second copy would be possible. Use a power agent, as ipmilan, or redfish.", name)
+	}
+	return "The label of a fence block is redfish, manual, or the name of a fence-agents program without its fence_, as in fence \"ipmilan\": small letters, digits and underscores."
+}
+
 // ourFence are options of every agent that 3rc sets itself.
 var ourFence = []string{"action", "method", "missing_as_off"}
 
 // checkFence looks at the name of a fence method and at options that cannot be
 // left to the agent.
 func (d *decoder) checkFence(f *Fence, label hcl.Range) {
-	switch {
-	case strings.HasPrefix(f.Type, "fence_"):
-		d.fail("Unknown fence agent", fmt.Sprintf("Write the agent's name without its beginning: fence %q.", strings.TrimPrefix(f.Type, "fence_")), label)
-	case !agentName.MatchString(f.Type):
-		d.fail("Unknown fence agent", "The label of a fence block is redfish, manual, or the name of a fence-agents program without its fence_, as in fence \"ipmilan\": small letters, digits and underscores.", label)
-	case noPower[f.Type]:
-		d.fail("Fence agent without proof", fmt.Sprintf("fence_%s does not switch power off, so that after it the guests may still run, and a second copy would be possible. Use a power agent, as ipmilan, or redfish.", f.Type), label)
+	if fault := fenceFault(f.Type); fault != "" {
+		d.fail(fault, fenceRemedy(f.Type), label)
 	}
 	for _, o := range f.Options {
 		if contains(ourFence, o.Name) {
-			d.fail("Option that 3rc sets", fmt.Sprintf("%s is set by 3rc itself: it decides what is proof that a host is off. Remove this line.", o.Name), o.Range)
+			d.fail("Option that 3rc sets", fmt.Sprintf("%s is set by 3rc itself: it decides what is proof that a host is off. Remove this line.", o.Name), o.NameRange)
 		}
 		for _, own := range []string{"level", "then"} {
 			if DidYouMean(o.Name, []string{own}) != "" && len(o.Name) >= len(own) {
-				d.fail("Unknown attribute", fmt.Sprintf("No fence agent has an option %q. Did you mean %q?", o.Name, own), o.Range)
+				d.fail("Unknown attribute", fmt.Sprintf("No fence agent has an option %q. Did you mean %q?", o.Name, own), o.NameRange)
 			}
 		}
 	}

@@ -66,7 +66,7 @@ func (d *decoder) oneReference(f *field, v cty.Value, expr hcl.Expression, into 
 	case len(rs) == 1:
 		into.Set(reflect.ValueOf(&rs[0]))
 	case len(rs) > 1:
-		d.fail("Several references", fmt.Sprintf("%s takes one %s, and this names %d: %s.", f.name, orKinds(f.refs), len(rs), someAddresses(rs)), expr.Range())
+		d.fail("Several references", fmt.Sprintf("%s takes one %s, and this names %d: %s. Choose one, as with [0].", f.name, orKinds(f.refs), len(rs), someAddresses(rs)), expr.Range())
 	}
 }
 

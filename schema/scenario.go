@@ -21,12 +21,12 @@ type NameList []string
 // Scenario is a rehearsal of the configuration in virtual time.
 type Scenario struct {
 	Block
-	Name   string            `hcl:",label" doc:"What is rehearsed."`
-	Start  map[string]string `hcl:"start" keys:"vm" ref:"host" doc:"Where guests run at the beginning: { GUEST = HOST }. Those not named are placed as apply would."`
-	Run    Duration          `hcl:"run" required:"true" doc:"How long it goes on."`
-	Events []EventBlock      `hcl:"event" doc:"What happens, at a time from the start."`
-	Expect []Expectation     `hcl:"expect" doc:"What must be true, at a time from the start."`
-	Limit  *Limit            `hcl:"limit" doc:"What must not be exceeded over the whole run."`
+	Name   string            `hcl:",label" doc:"What is rehearsed, in words."`
+	Start  map[string]string `hcl:"start" keys:"vm" ref:"host" doc:"Where guests run at first: { GUEST = HOST }, by their libvirt names. Those not named are placed as apply would."`
+	Run    Duration          `hcl:"run" required:"true" doc:"How long it lasts."`
+	Events []EventBlock      `hcl:"event" doc:"What happens at that time. At equal times: events in the order of the file, then everything due, then expectations. The same event twice at one time needs two blocks."`
+	Expect []Expectation     `hcl:"expect" doc:"What must be so at that time. Always checked, unwritten: no guest ever runs twice; no disk is lost; nothing is fenced, started or moved while the watcher is cut off or the breaker is open; no proof of an earlier outage serves a later one."`
+	Limit  *Limit            `hcl:"limit" doc:"What the whole run must not exceed."`
 	Timing *Timing           `hcl:"timing" doc:"Simulated durations."`
 	// Acts are the events, one by one: by time, at equal times in file order.
 	Acts []Act `hcl:"-"`
@@ -35,7 +35,7 @@ type Scenario struct {
 // EventBlock is what happens at one time.
 type EventBlock struct {
 	Block
-	At   string `hcl:",label" time:"true" doc:"Time from the start."`
+	At   string `hcl:",label" time:"true" doc:"Time from the start, as in \"2m\"."`
 	Acts []Act  `hcl:",rest" doc:"What happens: VERB = its arguments."`
 }
 
@@ -57,36 +57,36 @@ type Act struct {
 // Expectation is what must be true at one time.
 type Expectation struct {
 	Block
-	At     string                  `hcl:",label" time:"true" doc:"Time from the start."`
-	Guests map[string]*GuestExpect `hcl:"vm" keys:"vm" doc:"{ GUEST = { state, host, rung } }."`
-	Hosts  map[string]string       `hcl:"host" keys:"host" enum:"new|up|suspect|degraded|down|fencing|fenced|returning|maintenance" doc:"{ HOST = STATE }."`
+	At     string                  `hcl:",label" time:"true" doc:"Time from the start, as in \"2m\"."`
+	Guests map[string]*GuestExpect `hcl:"vm" keys:"vm" doc:"Guests, by their libvirt names: { GUEST = { state, host, rung } }."`
+	Hosts  map[string]string       `hcl:"host" keys:"host" enum:"new|up|suspect|degraded|down|fencing|fenced|returning|maintenance" doc:"State of hosts: { HOST = STATE }."`
 	Time   Duration                `hcl:"-"`
 }
 
 // GuestExpect is what must be true of a guest.
 type GuestExpect struct {
 	Block
-	State string   `hcl:"state" enum:"running|stopped|missing|held|failed|installing" doc:"State."`
-	Host  NameList `hcl:"host" ref:"host" single:"true" doc:"Host on which it is, or a list of those on which it may be."`
-	Rung  string   `hcl:"rung" enum:"none|restart|relocate|reinstall" doc:"Rung of the ladder on which it is."`
+	State string   `hcl:"state" enum:"running|stopped|missing|held|failed|installing" doc:"failed, installing and held are what the machine says; else what is true in the world: running (one process, answering), stopped (defined, off), missing."`
+	Host  NameList `hcl:"host" ref:"host" single:"true" doc:"Host on which it runs, or a list of possible ones."`
+	Rung  string   `hcl:"rung" enum:"none|restart|relocate|reinstall" doc:"Rung of its ladder."`
 }
 
 // Limit is what must not be exceeded over the run.
 type Limit struct {
 	Block
-	Downtime map[string]string   `hcl:"downtime" keys:"vm" required:"true" doc:"Time not in true running, in total: { GUEST = DURATION }."`
+	Downtime map[string]string   `hcl:"downtime" keys:"vm" required:"true" doc:"Total time not in true running, whatever the machine says: { GUEST = DURATION }."`
 	Most     map[string]Duration `hcl:"-"`
 }
 
 // Timing holds the simulated durations.
 type Timing struct {
 	Block
-	Start   Duration `hcl:"start" default:"2s" doc:"Of a start."`
-	Stop    Duration `hcl:"stop" default:"2s" doc:"Of a stop."`
-	Migrate Duration `hcl:"migrate" default:"2s" doc:"Of a live migration."`
-	Fence   Duration `hcl:"fence" default:"3s" doc:"Of a fence order."`
-	Boot    Duration `hcl:"boot" default:"60s" doc:"Of a guest, from its start to its first answer."`
-	Install Duration `hcl:"install" default:"5m" doc:"Of an installation."`
+	Start   Duration `hcl:"start" default:"2s" doc:"Start of a guest."`
+	Stop    Duration `hcl:"stop" default:"2s" doc:"Stop of a guest."`
+	Migrate Duration `hcl:"migrate" default:"2s" doc:"Live migration."`
+	Fence   Duration `hcl:"fence" default:"3s" doc:"Fencing of a host."`
+	Boot    Duration `hcl:"boot" default:"60s" doc:"Boot of a host, from power-on until its libvirt answers."`
+	Install Duration `hcl:"install" default:"5m" doc:"Installation of a guest."`
 }
 
 var scenarioNoun = nounOf(reflect.TypeFor[Scenario]())

@@ -38,8 +38,7 @@ type scope struct {
 	path      []string                   // what is being worked out, for cycles
 	nameIndex map[string]map[string]bool // by kind; made when it is first asked for
 	lost      map[string]bool            // labels of blocks that could not be filed
-
-	agentSecrets func(string) (map[string]bool, bool)
+	agents    FenceAgents                // may be nil
 }
 
 type progress int

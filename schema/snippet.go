@@ -41,7 +41,7 @@ func (f *Files) Excerpt(r hcl.Range) (e Excerpt, ok bool) {
 
 // context names the block that a byte of the source stands in.
 func (s *source) context(at int) string {
-	if s.body == nil {
+	if s.nav == nil {
 		return ""
 	}
 	return hcled.ContextString(&hcl.File{Body: s.body, Bytes: s.bytes, Nav: s.nav}, at)

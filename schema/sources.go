@@ -128,7 +128,10 @@ func (f *Files) parse(name string, src []byte, vars bool) (*hclsyntax.Body, hcl.
 	if !ok {
 		return nil, diags
 	}
-	s.body, s.nav = body, file.Nav
+	s.body = body
+	if !vars { // in a file of values even the header of a block may be a secret
+		s.nav = file.Nav
+	}
 	return body, diags
 }
 

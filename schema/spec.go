@@ -258,7 +258,7 @@ var top = []struct {
 	multiple bool // takes count, for_each and name
 	doc      string
 }{
-	{"cluster", reflect.TypeFor[Cluster](), false, "The fleet as a whole; exactly one."},
+	{"cluster", reflect.TypeFor[Cluster](), false, "The fleet as a whole."},
 	{"hysteresis", reflect.TypeFor[Hysteresis](), false, "Thresholds of a counter between up and down."},
 	{"recovery", reflect.TypeFor[Recovery](), false, "A ladder of remedies; a rung that is absent is not permitted."},
 	{"host", reflect.TypeFor[Host](), true, "A physical machine that runs libvirt."},

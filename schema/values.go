@@ -80,7 +80,7 @@ func ParseDuration(s string) (Duration, error) {
 		return 0, fmt.Errorf("%q is not a duration: write numbers with the units ms, s, m or h, as in %q or %q", s, "90s", "1h30m")
 	}
 	if d < 0 {
-		return 0, fmt.Errorf("%q is negative", s)
+		return 0, fmt.Errorf("%q is negative; a time is 0s or more", s)
 	}
 	return Duration(d), nil
 }

@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -24,8 +23,10 @@ type variable struct {
 	sensitive bool
 	checks    []*hclsyntax.Block
 	value     cty.Value
-	typed     bool // has a type constraint
-	failed    bool // its value is not known, and why was told
+	typed     bool      // has a type constraint
+	at        hcl.Range // of the value, where a file gives it
+	from      string    // where the value comes from, if not from a file
+	failed    bool      // its value is not known, and why was told
 }
 
 var variableNames = []string{"type", "default", "description", "nullable", "sensitive"}
@@ -182,35 +183,14 @@ func (v *variable) take(val cty.Value, expr hcl.Expression) (cty.Value, hcl.Diag
 	}
 	out, err := convert.Convert(val, v.typ)
 	if err != nil {
-		detail := fmt.Sprintf("Variable %q is declared as %s: %s.", v.name, typeexpr.TypeString(v.typ), conversionError(err))
+		m := misfitOf(val, v.typ, expr, "")
+		detail := fmt.Sprintf("Variable %q is declared as %s: %s.", v.name, typeexpr.TypeString(v.typ), m.text())
 		if v.sensitive {
 			detail = fmt.Sprintf("Variable %q is declared as %s, and the value given is not; it is sensitive and not shown.", v.name, typeexpr.TypeString(v.typ))
 		}
-		return cty.DynamicVal, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Wrong type of a variable's value", Detail: detail, Subject: expr.Range().Ptr()}}
+		return cty.DynamicVal, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Wrong type of a variable's value", Detail: detail, Subject: m.rng.Ptr()}}
 	}
 	return out, nil
-}
-
-// conversionError says where in a value a conversion failed.
-func conversionError(err error) string {
-	var pe cty.PathError
-	if !errors.As(err, &pe) || len(pe.Path) == 0 {
-		return err.Error()
-	}
-	where := ""
-	for _, step := range pe.Path {
-		switch st := step.(type) {
-		case cty.GetAttrStep:
-			where += "." + st.Name
-		case cty.IndexStep:
-			if st.Key.Type() == cty.String && !st.Key.IsMarked() {
-				where += fmt.Sprintf("[%q]", st.Key.AsString())
-			} else {
-				where += "[…]"
-			}
-		}
-	}
-	return fmt.Sprintf("at %s, %v", strings.TrimPrefix(where, "."), err)
 }
 
 // unknownKeys finds keys that the type does not have. A conversion would drop
@@ -367,7 +347,7 @@ func (s *scope) setFromText(v *variable, text, from string) hcl.Diagnostics {
 		d[0].Detail += " The value comes from " + from + "."
 		return d
 	}
-	v.value = val
+	v.value, v.at, v.from = val, hcl.Range{}, from
 	return nil
 }
 
@@ -396,7 +376,7 @@ func (s *scope) setFromFile(body *hclsyntax.Body) hcl.Diagnostics {
 			v.failed = true
 			continue
 		}
-		v.value = val
+		v.value, v.at, v.from = val, a.Expr.Range(), ""
 	}
 	return diags
 }
@@ -417,7 +397,11 @@ func (s *scope) finishVariable(v *variable) hcl.Diagnostics {
 	case v.value.IsNull() && !v.nullable && v.def != cty.NilVal:
 		v.value = v.def
 	case v.value.IsNull() && !v.nullable:
-		return fail("Variable must not be null", fmt.Sprintf("%q is declared with nullable = false, and is given null.", v.name))
+		d := fail("Variable must not be null", fmt.Sprintf("%q is declared with nullable = false, and is given null. Give it a value.", v.name))
+		if v.at.Filename != "" {
+			d[0].Subject = v.at.Ptr()
+		}
+		return d
 	}
 	if v.sensitive {
 		v.value = v.value.Mark(sensitive)
@@ -466,7 +450,14 @@ func (s *scope) checkVariable(v *variable, c *hclsyntax.Block) hcl.Diagnostics {
 	case why != "":
 		fail("Wrong type", why, message.Expr.Range())
 	case holds.False():
-		fail("Value of a variable is not permitted", fmt.Sprintf("Variable %q: %s", v.name, text), cond.Expr.Range())
+		rng := cond.Expr.Range()
+		switch {
+		case v.at.Filename != "":
+			text, rng = text+" The rule stands at "+place(rng)+".", v.at
+		case v.from != "":
+			text += " The value comes from " + v.from + "."
+		}
+		fail("Value of a variable is not permitted", fmt.Sprintf("Variable %q: %s", v.name, text), rng)
 	}
 	return diags
 }
@@ -476,7 +467,9 @@ func (s *scope) checkVariable(v *variable, c *hclsyntax.Block) hcl.Diagnostics {
 func (s *scope) errorMessage(expr hclsyntax.Expression, ctx *hcl.EvalContext) (text, why string) {
 	m, diags := expr.Value(ctx)
 	switch {
-	case diags.HasErrors() || m.ContainsMarked() || !m.IsKnown():
+	case m.ContainsMarked():
+		return "its condition does not hold. What its error_message says is not shown, because a secret is part of it.", ""
+	case diags.HasErrors() || !m.IsKnown():
 		return "its condition does not hold.", ""
 	case m.IsNull() || m.Type() != cty.String:
 		return "", fmt.Sprintf("error_message must be a string, and this is %s.", friendly(m))

@@ -19,6 +19,7 @@ import (
 	"3rc/plan"
 	"3rc/plan/kinds"
 	"3rc/providers/content"
+	"3rc/providers/fence"
 	"3rc/providers/libvirt"
 	"3rc/schema"
 	"3rc/schema/inventory"
@@ -35,6 +36,7 @@ type app struct {
 	in          io.Reader
 	out, errOut io.Writer
 	log         hclog.Logger
+	agents      *fence.Agents
 
 	stop        chan struct{}
 	cancel      context.CancelFunc
@@ -116,13 +118,18 @@ func (a *app) settings() ([]schema.Setting, error) {
 	return out, nil
 }
 
+// options are what a configuration gets from outside its directory.
+func (a *app) options(given []schema.Setting) schema.Options {
+	return schema.Options{Env: os.Environ(), Given: given, Version: version, Agents: a.agents}
+}
+
 // load reads the configuration and tells what is wrong with it.
 func (a *app) load() (*schema.Config, error) {
 	given, err := a.settings()
 	if err != nil {
 		return nil, err
 	}
-	cfg, files, diags := schema.Load(os.DirFS(a.chdir), schema.Options{Env: os.Environ(), Given: given, Version: version})
+	cfg, files, diags := schema.Load(os.DirFS(a.chdir), a.options(given))
 	if cfg == nil {
 		if err := a.tell(files, diags); err != nil {
 			return nil, err

@@ -44,7 +44,7 @@ func (a *app) fmtCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&f.check, "check", false, "change nothing; exit 1 if a file is not in its canonical form")
-	c.Flags().BoolVar(&f.diff, "diff", false, "show the differences")
+	c.Flags().BoolVar(&f.diff, "diff", false, "show the differences, with what may be a secret masked")
 	c.Flags().BoolVar(&f.recursive, "recursive", false, "directories inside directories too, but for those that begin with a dot")
 	c.Flags().BoolVar(&f.list, "list", true, "name the files that were not in their canonical form")
 	c.Flags().BoolVar(&f.write, "write", true, "change the files")
@@ -246,10 +246,11 @@ func (a *app) readAll(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// unified is the difference in the form that `patch` and `git apply` take.
+// unified is the difference in the form that `patch` and `git apply` take. What
+// may be a secret is masked: a check of pull requests writes this into its log.
 func unified(name string, old, now []byte) string {
 	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: lines(string(old)), B: lines(string(now)),
+		A: lines(string(schema.Mask(name, old))), B: lines(string(schema.Mask(name, now))),
 		FromFile: "old/" + name, ToFile: "new/" + name, Context: 3,
 	})
 	if err != nil {

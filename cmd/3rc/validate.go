@@ -1,42 +1,97 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
+	"3rc/providers/fence"
 	"3rc/schema"
 )
 
 func (a *app) validateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "validate", Short: "Check the files; asks no host", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			given, err := a.settings()
-			if err != nil {
-				return err
-			}
-			cfg, scenarios, files, diags := schema.LoadScenarios(os.DirFS(a.chdir), schema.Options{Env: os.Environ(), Given: given, Version: version})
-			if a.jsonOut {
-				err = a.printJSON(validation(files, diags))
-			} else if err = a.tell(files, diags); err == nil && cfg != nil {
-				_, err = fmt.Fprintf(a.out, "The configuration is valid: %d hosts, %d guests%s.\n", len(cfg.Hosts), len(cfg.VMs), rehearsals(len(scenarios)))
-			}
-			if err == nil && diags.HasErrors() {
-				return status{code: exitError}
-			}
-			return err
-		},
+		RunE: func(*cobra.Command, []string) error { return a.validate() },
 	}
+}
+
+func (a *app) validate() error {
+	given, err := a.settings()
+	if err != nil {
+		return err
+	}
+	cfg, scenarios, files, diags := schema.LoadScenarios(os.DirFS(a.chdir), a.options(given))
+	open := a.unchecked(cfg)
+	if a.jsonOut {
+		v := validation(files, diags)
+		v.Unchecked = open
+		err = a.printJSON(v)
+	} else if err = a.tell(files, diags); err == nil && cfg != nil {
+		_, err = fmt.Fprintf(a.out, "The configuration is valid: %s, %s%s.\n%s", counted(len(cfg.Hosts), "host"), counted(len(cfg.VMs), "guest"), rehearsals(len(scenarios)), notChecked(open))
+	}
+	if err == nil && diags.HasErrors() {
+		return status{code: exitError}
+	}
+	return err
+}
+
+// unchecked is a fence agent whose options were not held against what the agent
+// says of itself.
+type unchecked struct {
+	Agent  string `json:"agent"`
+	Reason string `json:"reason"`
+}
+
+// unchecked lists the agents of which nothing is known. That is no warning: the
+// machine that validates, say for a pull request, need not have them. Where it
+// has others, a misspelt name is more likely, and the language warns.
+func (a *app) unchecked(cfg *schema.Config) []unchecked {
+	if cfg == nil {
+		return nil
+	}
+	var out []unchecked
+	seen := map[string]bool{}
+	none := len(a.agents.Installed()) == 0
+	for _, h := range cfg.Hosts {
+		for i := range h.Fences {
+			f := &h.Fences[i]
+			if seen[f.Type] || !f.ByAgent() {
+				continue
+			}
+			seen[f.Type] = true
+			if why := a.agents.Why(f.Type); why != nil && (none || !errors.Is(why, fence.ErrNotInstalled)) {
+				out = append(out, unchecked{Agent: f.Type, Reason: why.Error()})
+			}
+		}
+	}
+	return out
+}
+
+func notChecked(open []unchecked) string {
+	text := ""
+	for _, u := range open {
+		text += fmt.Sprintf("The options of fence_%s were not checked: %s.\n", u.Agent, u.Reason)
+	}
+	return text
+}
+
+// counted says how many there are of something.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func rehearsals(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", %d scenarios", n)
+	return ", " + counted(n, "scenario")
 }
 
 // The shape of `validate -json` is Terraform's.
@@ -46,6 +101,7 @@ type validity struct {
 	ErrorCount    int          `json:"error_count"`
 	WarningCount  int          `json:"warning_count"`
 	Diagnostics   []diagnostic `json:"diagnostics"`
+	Unchecked     []unchecked  `json:"unchecked_fence_agents,omitempty"`
 }
 
 type diagnostic struct {

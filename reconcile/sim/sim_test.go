@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"3rc/schema"
@@ -24,8 +25,16 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// given are the variables that a configuration has no defaults for.
+func given(dir string) []schema.Setting {
+	if strings.Contains(dir, "examples") {
+		return []schema.Setting{{Name: "image", Value: "guest.qcow2"}}
+	}
+	return nil
+}
+
 func scenarios(t *testing.T, dir string) {
-	cfg, scs, files, diags := schema.LoadScenarios(os.DirFS(dir), schema.Options{})
+	cfg, scs, files, diags := schema.LoadScenarios(os.DirFS(dir), schema.Options{Given: given(dir)})
 	if diags.HasErrors() {
 		_ = files.Write(os.Stderr, diags, 100, false)
 		t.Fatal("it does not load")

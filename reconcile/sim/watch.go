@@ -30,14 +30,13 @@ const readLimit = 20 * time.Second
 
 // watch is the running watcher of a rehearsal, and its edges.
 type watch struct {
-	w        *World
-	r        *round.Round
-	began    time.Duration // when it was started
-	stopped  bool
-	frozen   bool
-	backlog  []func()
-	tick     reconcile.Instant
-	inflight int
+	w       *World
+	r       *round.Round
+	began   time.Duration // when it was started
+	stopped bool
+	frozen  bool
+	backlog []func()
+	tick    reconcile.Instant
 }
 
 func (w *World) startWatch() {
