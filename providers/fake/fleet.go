@@ -26,11 +26,17 @@ var (
 	ErrRefused = errors.New("connection refused")
 	// ErrTimeout: no answer came, and nobody knows what became of the operation.
 	ErrTimeout = errors.New("outcome not known")
-	ErrExists  = errors.New("exists already")
+	// ErrExists: something of that name is there, and nothing was overwritten.
+	ErrExists = errors.New("exists already")
+	// ErrMissing: what the operation is about, or needs, is not there.
 	ErrMissing = errors.New("not found")
-	ErrStale   = errors.New("changed since the plan was made")
+	// ErrStale: the world differs from what the plan was made from.
+	ErrStale = errors.New("changed since the plan was made")
+	// ErrNoSpace: the storage is full.
 	ErrNoSpace = errors.New("no space left on device")
-	ErrLocked  = errors.New(`failed to get "write" lock`)
+	// ErrLocked: another process writes to the disk.
+	ErrLocked = errors.New(`failed to get "write" lock`)
+	// ErrRunning: it cannot be done while that is active.
 	ErrRunning = errors.New("is running")
 	// ErrFailed: it was tried and did not work.
 	ErrFailed = errors.New("failed")

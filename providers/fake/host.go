@@ -11,9 +11,9 @@ import (
 type Daemon int
 
 const (
-	Up      Daemon = iota
-	Stopped        // nothing listens at its port
-	Hung           // it accepts connections and answers nothing; what it is sent waits
+	Up      Daemon = iota // it answers
+	Stopped               // nothing listens at its port
+	Hung                  // it accepts connections and answers nothing; what it is sent waits
 )
 
 func (d Daemon) String() string { return [...]string{"up", "stopped", "hung"}[d] }

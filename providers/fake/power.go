@@ -16,19 +16,19 @@ const (
 type BMCState int
 
 const (
-	Works   BMCState = iota
-	Down             // nothing
-	LiesOn           // "on", whatever is so
-	LiesOff          // "off", whatever is so
+	Works   BMCState = iota // what is so
+	Down                    // nothing
+	LiesOn                  // "on", whatever is so
+	LiesOff                 // "off", whatever is so
 )
 
 // Orders is what becomes of orders to the fence devices of a host.
 type Orders int
 
 const (
-	OrdersWork Orders = iota
-	OrdersFail        // refused with an error
-	OrdersHang        // never answered, and not carried out
+	OrdersWork Orders = iota // carried out
+	OrdersFail               // refused with an error
+	OrdersHang               // never answered, and not carried out
 )
 
 type device struct {
