@@ -447,6 +447,9 @@ func hostReturning(m *Machine, g *guest) (verdict, bool) {
 	if g.home.state != Returning {
 		return verdict{}, false
 	}
+	if g.home.goodL < g.home.l.last {
+		return verdict{state: GuestSuspect, why: fmt.Sprintf("%s lives again, and whether it runs there was not seen yet", g.home.name)}, true
+	}
 	if s := g.here(); s != nil && s.whole() {
 		v := verdict{state: Healthy, why: g.home.name + " lives again, and it runs there"}
 		if stale, _ := m.stale(g); stale != nil {

@@ -269,6 +269,7 @@ func (m *Machine) follow(h *host) {
 		}
 	case Down:
 		m.mayRetry(h)
+		m.tellWaiting(h)
 	case Fenced:
 		m.switchOn(h)
 	case Fencing:
@@ -284,6 +285,23 @@ func (m *Machine) follow(h *host) {
 			h.swept = swept
 			m.touch(h)
 		}
+	}
+}
+
+// tellWaiting has the guests of a down host judged again when what keeps it from
+// being fenced changes.
+func (m *Machine) tellWaiting(h *host) {
+	why := m.mayFence(h)
+	if m.blinking(why) {
+		m.wakeHostAt(h, m.badAt.Add(m.fastest()))
+		return
+	}
+	if why == h.unfenced {
+		return
+	}
+	h.unfenced = why
+	for g := range h.homes {
+		m.touchGuest(g)
 	}
 }
 

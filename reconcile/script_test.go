@@ -16,6 +16,7 @@ import (
 //	configure                the same for a change of the files
 //	act                      what happens in the world, a line for each
 //	run 30s                  time passes; prints what the machine decides and orders
+//	until TEXT               the same, until it printed that
 //	freeze 30s               the watcher does not run for so long, then goes on
 //	restart 10s [clock=-1h]  the watcher ends, and another reads its memory so much later
 //	order VERB NAME [HOST]   of a person
@@ -23,7 +24,7 @@ import (
 //	open GUEST KIND TARGET   the planner found a way; hosts=(h1,h2), counts
 //	close GUEST END          finished, failed, timed-out, refused, dropped; hosts=(h1)
 //	may start|stop|act GUEST HOST...  prints the ruling
-//	hosts, guests, wishes    what is thought of them; with names, of these only
+//	hosts, guests, wishes    what is thought of them; with names, of these only; guests why NAME
 //	slots, memory            how many starts each host takes; what is stored of a guest
 //
 // Decisions are printed by their rules, not by their reasons, which are free to
@@ -74,7 +75,7 @@ var commands map[string]func(b *bench)
 
 func init() {
 	commands = map[string]func(b *bench){
-		"world": (*bench).begin, "configure": (*bench).configure, "act": (*bench).act, "run": func(b *bench) { b.run(b.duration(0)) },
+		"world": (*bench).begin, "until": (*bench).until, "configure": (*bench).configure, "act": (*bench).act, "run": func(b *bench) { b.run(b.duration(0)) },
 		"freeze": (*bench).freeze, "restart": (*bench).restart, "order": (*bench).order, "tell": (*bench).tell,
 		"open": (*bench).open, "close": (*bench).end, "may": (*bench).may,
 		"hosts": (*bench).hosts, "guests": (*bench).guests, "wishes": (*bench).wishes, "slots": (*bench).slots, "memory": (*bench).remembers,
@@ -163,10 +164,28 @@ func (b *bench) restart() {
 
 func (b *bench) step(ev Event) { b.carry(b.m.Step(ev, b.own())) }
 
+// until lets time pass until something is decided or ordered.
+func (b *bench) until() {
+	var words []string
+	for _, a := range b.d.CmdArgs {
+		words = append(words, a.String())
+	}
+	text := strings.Join(words, " ")
+	b.runUntil(time.Hour, func() bool { return strings.Contains(b.out.String(), text) })
+	if !strings.Contains(b.out.String(), text) {
+		b.say("NEVER")
+	}
+}
+
 // run lets time pass.
-func (b *bench) run(d time.Duration) {
+func (b *bench) run(d time.Duration) { b.runUntil(d, func() bool { return false }) }
+
+func (b *bench) runUntil(d time.Duration, over func() bool) {
 	end := b.now.Add(d)
 	for range 1000000 {
+		if over() {
+			return
+		}
 		i := -1
 		for n := range b.mail {
 			if l := &b.mail[n]; l.at <= end && (i < 0 || l.at < b.mail[i].at || l.at == b.mail[i].at && l.seq < b.mail[i].seq) {
@@ -233,10 +252,10 @@ func (b *bench) print(e Effect) {
 		}
 		line := who + ": " + r.Rule
 		switch {
-		case r.From != "" || r.To != "":
-			line += fmt.Sprintf(": %s -> %s", orDash(r.From), orDash(r.To))
 		case strings.HasPrefix(r.Rule, "end "):
 			line += ": " + r.Because
+		case r.From != "" || r.To != "":
+			line += fmt.Sprintf(": %s -> %s", orDash(r.From), orDash(r.To))
 		}
 		b.say("%s%s", at, line)
 	case OrderPower:
@@ -343,7 +362,9 @@ func (b *bench) may() {
 	b.say("%s", strings.TrimSuffix([...]string{"wait", "go", "no"}[r]+": "+why, ": "))
 }
 
-func (b *bench) named(name string) bool { return len(b.d.CmdArgs) == 0 || b.has(name) }
+func (b *bench) named(name string) bool {
+	return len(b.d.CmdArgs) == 0 || len(b.d.CmdArgs) == 1 && b.has("why") || b.has(name)
+}
 
 func (b *bench) hosts() {
 	for _, h := range b.m.Hosts() {
@@ -367,6 +388,9 @@ func (b *bench) guests() {
 	for _, g := range b.m.Guests() {
 		if b.named(g.Name) {
 			b.say("%s %s on %s, rung %s, %d attempts", g.Name, g.State, orDash(g.Host), g.Rung, g.Attempts)
+			if b.has("why") {
+				b.say("  %s", g.Why)
+			}
 		}
 	}
 }

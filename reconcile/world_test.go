@@ -39,7 +39,7 @@ type worldHost struct {
 	slow    time.Duration
 	probe   Answer
 	devices []string // "": what is true; else on, off or silent
-	orders  string   // "": they work; else fail or hang
+	orders  string   // "": they work; else fail, hang, or idle: nothing is done, and the status told
 	wired   string   // whose power its devices switch and tell of
 	lost    map[string]bool
 	doms    map[string]*inventory.Fact
@@ -290,7 +290,7 @@ func (b *bench) remembers() {
 //
 //	h1 power off|on          h1 silent|answers        h1 libvirt good|bad|unknown
 //	h1 probe good|bad        h1 device 0 on|off|silent|true     h1 wired h2
-//	h1 orders work|fail|hang h1 pool nas lost|back    h1 slow 30s
+//	h1 orders work|fail|hang|idle  h1 pool nas lost|back    h1 slow 30s
 //	anchor 0 good|bad        watcher cut|healed
 //	web hangs|answers        web probe 0 bad|good
 //	web at h1 running|off|paused|crashed|gone [REASON] [job] [gen=2]
