@@ -306,8 +306,11 @@ func foundTwice(m *Machine, g *guest) (verdict, bool) {
 			return v, true
 		}
 	}
-	less := live[len(live)-1]
+	less, running := live[len(live)-1], 0
 	for _, s := range live {
+		if s.runs() {
+			running++
+		}
 		if s.host != g.home && !s.runs() {
 			less = s
 		}
@@ -316,7 +319,7 @@ func foundTwice(m *Machine, g *guest) (verdict, bool) {
 		less = live[0]
 	}
 	v = verdict{state: Held, why: fmt.Sprintf("it runs on %s and on %s at once: find out which copy is good, destroy the other with virsh, then resume", live[0].host.name, live[1].host.name)}
-	if less.runs() {
+	if running > 1 && less.runs() {
 		v.wish = &Wish{Guest: g.name, Kind: Suspend, Host: less.host.name, Live: true, Why: v.why}
 	}
 	return v, true

@@ -33,6 +33,7 @@ type world struct {
 
 type worldHost struct {
 	policy  *HostPolicy
+	gone    bool // no longer in the files, and still there
 	off     bool // no power
 	silent  bool // cut off from everything
 	libvirt Answer
@@ -47,6 +48,7 @@ type worldHost struct {
 
 type worldGuest struct {
 	policy *GuestPolicy
+	gone   bool         // no longer in the files, and still there
 	bad    map[int]bool // probes that are not answered
 }
 
@@ -60,44 +62,45 @@ const (
 
 // read takes the lines of a beginning, or of a change of the files, in.
 func (b *bench) read(input string) {
-	old := b.hostsOf
-	known := b.domains
-	b.conf, b.hostsOf, b.domains = map[string]string{}, map[string]*worldHost{}, map[string]*worldGuest{}
-	if b.anchor == nil {
-		b.anchor = map[int]Answer{}
+	if b.hostsOf == nil {
+		b.hostsOf, b.domains, b.anchor = map[string]*worldHost{}, map[string]*worldGuest{}, map[int]Answer{}
 	}
+	for _, h := range b.hostsOf {
+		h.gone = true // unless a line names it
+	}
+	for _, g := range b.domains {
+		g.gone = true
+	}
+	b.conf = map[string]string{}
 	for _, line := range strings.Split(strings.TrimSpace(input), "\n") {
 		f := strings.Fields(line)
 		switch f[0] {
 		case "host":
 			h := b.readHost(f[1], f[2:])
-			if was := old[f[1]]; was != nil {
-				was.policy = h.policy
+			if was := b.hostsOf[f[1]]; was != nil {
+				was.policy, was.gone = h.policy, false
 				h = was
 			}
 			b.hostsOf[f[1]] = h
 		case "guest":
-			g := b.readGuest(f[1], f[2:])
-			if was := known[f[1]]; was != nil {
-				was.policy = g.policy
-				g = was
-			}
-			b.domains[f[1]] = g
+			b.addGuest(f[1], f[2:])
 		case "guests":
 			for i := range b.number(f[1]) {
-				name := fmt.Sprintf("%s%d", f[2], i+1)
-				b.domains[name] = b.readGuest(name, f[3:])
+				b.addGuest(fmt.Sprintf("%s%d", f[2], i+1), f[3:])
 			}
 		default:
 			b.conf[f[0]] = strings.Join(f[1:], " ")
 		}
 	}
-	for name, h := range old {
-		if b.hostsOf[name] == nil {
-			h.policy = nil // no longer in the files, and still there
-			b.hostsOf[name] = h
-		}
+}
+
+func (b *bench) addGuest(name string, words []string) {
+	g := b.readGuest(name, words)
+	if was := b.domains[name]; was != nil {
+		was.policy, was.gone = g.policy, false
+		return
 	}
+	b.domains[name] = g
 }
 
 func (b *bench) number(s string) int {
@@ -205,7 +208,7 @@ func (b *bench) readGuest(name string, words []string) *worldGuest {
 	p.Digest = p.digest()
 	g := &worldGuest{policy: p, bad: map[int]bool{}}
 	for _, h := range on {
-		if b.hostsOf[h].doms[name] == nil {
+		if b.domains[name] == nil {
 			b.hostsOf[h].doms[name] = b.fact(p, inventory.StateRunning, "booted", 1)
 		}
 	}
@@ -245,13 +248,15 @@ func (b *bench) policy() *Policy {
 	}
 	byAddress := map[string]*GuestPolicy{}
 	for _, h := range b.hostsOf {
-		if h.policy != nil {
+		if !h.gone {
 			p.Hosts = append(p.Hosts, h.policy)
 		}
 	}
 	for _, g := range b.domains {
-		p.Guests = append(p.Guests, g.policy)
-		byAddress[g.policy.Address] = g.policy
+		if !g.gone {
+			p.Guests = append(p.Guests, g.policy)
+			byAddress[g.policy.Address] = g.policy
+		}
 	}
 	sort.Slice(p.Hosts, func(i, j int) bool { return p.Hosts[i].Name < p.Hosts[j].Name })
 	sort.Slice(p.Guests, func(i, j int) bool { return p.Guests[i].Name < p.Guests[j].Name })
