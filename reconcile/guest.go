@@ -93,7 +93,9 @@ type guest struct {
 	spent    bool   // no host is left that was not tried
 	wanted   string
 	yielded  bool
-	storage  bool // its storage was gone: it is resumed in place when that is back
+	yieldAt  Instant // when it made room
+	roomTold bool    // those that wait for room were tried since
+	storage  bool    // its storage was gone: it is resumed in place when that is back
 	doubtful map[string]Instant
 	bothAt   Instant // since when two copies are seen; Never
 	quits    int     // good answers of its host since it shut itself down

@@ -151,7 +151,7 @@ func (m *Machine) put(g *guest, v verdict, rule string) {
 	} else {
 		delete(m.wishing, g)
 	}
-	if g.wish == nil && g.task == nil && (g.state == Healthy || g.state == Failed || g.state == Ignored || g.state == Stopped) {
+	if g.wish == nil && g.task == nil && len(g.settle) == 0 && rule != "half of a migration" && (g.state == Healthy || g.state == Failed || g.state == Ignored || g.state == Stopped) {
 		delete(m.restless, g)
 	} else {
 		m.restless[g] = true

@@ -103,6 +103,9 @@ func (m *Machine) neutral(g *guest) verdict {
 	if g.yielded {
 		why = "it made room for others, and waits for a place"
 	}
+	if m.madeRoom(g) {
+		return verdict{state: Held, why: why}
+	}
 	w := &Wish{Guest: g.name, Kind: Start, Rung: g.rung.String(), Host: g.home.name, Target: g.home.name, Why: why}
 	missing := m.missing(g, g.home)
 	if missing != "" || (g.yielded || g.unplaced != "") && !g.pol.local() {
@@ -112,6 +115,29 @@ func (m *Machine) neutral(g *guest) verdict {
 		return verdict{state: Held, why: missing + " is gone: it is started when that is back"}
 	}
 	return verdict{state: g.waitingState(), why: why, wish: w}
+}
+
+// madeRoom tells whether a guest of higher priority still waits for the room that
+// this one made: it is tried at once, and this one does not take its place back
+// before that, for a minute at most.
+func (m *Machine) madeRoom(g *guest) bool {
+	if !g.yielded || m.now >= g.yieldAt.Add(tryMost) {
+		return false
+	}
+	waited := false
+	for other := range m.restless {
+		if other.unplaced == "" || other.task != nil || other.pol.Priority <= g.pol.Priority {
+			continue
+		}
+		waited = true
+		if !g.roomTold {
+			other.retryAt = m.now
+			m.touchGuest(other)
+		}
+	}
+	g.roomTold = true
+	m.wakeGuestAt(g, min(m.now.Add(tryAgain), g.yieldAt.Add(tryMost)))
+	return waited
 }
 
 // left is how many attempts of a rung its policy still permits. Attempts expire

@@ -126,11 +126,14 @@ func (m *Machine) finished(g *guest, t *Task) {
 	case Stop:
 		g.ran, g.rung, g.tries = false, NoRung, 0
 	case Yield:
-		g.ran, g.yielded = false, true
+		g.ran, g.yielded, g.yieldAt, g.roomTold = false, true, m.now, false
 	case Move:
 		g.wanted = ""
 	case Halve:
 		g.ran = false
+		for _, h := range t.Hosts {
+			delete(g.doubtful, h) // with one half, the migration that timed out is over
+		}
 	case Resume:
 		g.storage = false
 		g.born(m)
