@@ -341,7 +341,8 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 		w.Defined = s.fact.Persistent
 	}
 	if w.Kind == Sweep || w.Kind == Suspend {
-		if m.paused || !m.leads {
+		if m.paused || !m.leads || m.now < g.retryAt {
+			m.wakeGuestAt(g, g.retryAt)
 			v.wish = nil
 		}
 		return v
@@ -491,7 +492,7 @@ func (m *Machine) sweptClean(h *host) bool {
 	}
 	for _, g := range m.listed {
 		s := g.sights[h.name]
-		if s != nil && g.home != h {
+		if s != nil && g.home != h && g.pol.State != "ignored" {
 			m.touchGuest(g)
 			return false
 		}
