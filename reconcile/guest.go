@@ -92,6 +92,7 @@ type guest struct {
 	refused  string // why the last task was not carried out
 	spent    bool   // no host is left that was not tried
 	wanted   string
+	ranOn    string // the host on which it was last seen running
 	yielded  bool
 	storage  bool // its storage was gone: it is resumed in place when that is back
 	doubtful map[string]Instant
@@ -159,6 +160,7 @@ type Task struct {
 	Hosts   []string `json:"hosts"`
 	Nonce   int      `json:"nonce"`
 	Why     string   `json:"why"`
+	Moves   bool     `json:"moves,omitempty"` // the breaker forbids it
 	Opened  Instant  `json:"-"`
 	attempt int      // index into attempts, -1: none
 	checked Instant  // when the evidence was asked for last
@@ -313,6 +315,10 @@ func (m *Machine) noticed(g *guest, h *host, old, s *sight) {
 	}
 	if s.whole() && s.runs() {
 		g.ran = true
+		if g.ranOn != h.name {
+			g.ranOn = h.name
+			m.save()
+		}
 	}
 }
 

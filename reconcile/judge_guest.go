@@ -117,7 +117,7 @@ func (m *Machine) resolveDoubts(g *guest) {
 				m.wakeGuestAt(g, due)
 				continue
 			}
-			if h.viewSent < due || g.sights[name] != nil && h != g.home {
+			if s := g.sights[name]; h.viewSent < due || s != nil && s.fact.State.Live() && h != g.home {
 				continue
 			}
 		}
