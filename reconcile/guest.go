@@ -74,32 +74,34 @@ type guest struct {
 	ran      bool    // it was seen running, and nobody meant it to stop
 	tries    int     // attempts since it was healthy for long
 
-	rung     Rung
-	attempts []Attempt
-	task     *Task
-	settle   []*host // Views of these are awaited before it is judged
-	settleAt Instant
-	stated   statement
-	failed   string // why the ladder is spent
-	failedOf string // the digest of its block then
-	flap     flap
-	loss     Epoch   // the outage in which its host was lost
-	lostAt   Instant // since when its host is proven off; Never
-	waits    Instant // since when it waits for others; Never
-	retryAt  Instant
-	backoff  time.Duration
-	unplaced string
-	refused  string // why the last task was not carried out
-	spent    bool   // no host is left that was not tried
-	wanted   string
-	ranOn    string // the host on which it was last seen running
-	yielded  bool
-	storage  bool // its storage was gone: it is resumed in place when that is back
-	doubtful map[string]Instant
-	bothAt   Instant // since when two copies are seen; Never
-	quits    int     // good answers of its host since it shut itself down
-	quitAt   Instant
-	starting Instant // since when it takes a slot of its host; Never
+	rung      Rung
+	attempts  []Attempt
+	task      *Task
+	settle    []*host // Views of these are awaited before it is judged
+	settleAt  Instant
+	stated    statement
+	failed    string // why the ladder is spent
+	failedOf  string // the digest of its block then
+	flap      flap
+	loss      Epoch   // the outage in which its host was lost
+	lostAt    Instant // since when its host is proven off; Never
+	waits     Instant // since when it waits for others; Never
+	retryAt   Instant
+	backoff   time.Duration
+	unplaced  string
+	toldPlace string // what people were told of that last
+	refused   string // why the last task was not carried out
+	spent     bool   // no host is left that was not tried
+	wanted    string
+	installs  Instant // until when an installation may go on of which sight was lost; Never
+	ranOn     string  // the host on which it was last seen running
+	yielded   bool
+	storage   bool // its storage was gone: it is resumed in place when that is back
+	doubtful  map[string]Instant
+	bothAt    Instant // since when two copies are seen; Never
+	quits     int     // good answers of its host since it shut itself down
+	quitAt    Instant
+	starting  Instant // since when it takes a slot of its host; Never
 }
 
 // sight is what a host's last View had of a guest.
@@ -169,7 +171,7 @@ type Task struct {
 func newGuest(p *GuestPolicy) *guest {
 	return &guest{
 		name: p.Name, sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
-		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, settleAt: Never, doubtful: map[string]Instant{},
+		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, settleAt: Never, installs: Never, doubtful: map[string]Instant{},
 	}
 }
 

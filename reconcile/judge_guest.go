@@ -66,6 +66,7 @@ var guestRules = []guestRule{
 	{"host returning", hostReturning},
 	{"host proven off", hostOff},
 	{"on its way out", leaving},
+	{"installation lost sight of", installing},
 	{"running", runningHere},
 	{"paused", pausedHere},
 	{"off", offHere},
@@ -89,7 +90,7 @@ func (m *Machine) judgeGuest(g *guest) {
 	if name == "" {
 		panic("reconcile: no rule for guest " + g.name)
 	}
-	if s, _ := m.stale(g); s != nil && (s.host.state == Returning || g.doubtful[s.host.name] != 0) && g.task == nil && v.state != Ignored && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts()) {
+	if s, _ := m.stale(g); s != nil && (s.host.state == Returning || g.doubtful[s.host.name] != 0) && g.task == nil && v.state != Ignored && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts() || v.wish.Kind == Move) {
 		v.wish = m.sweepWish(g, s) // whatever becomes of the guest: the host takes nothing before it is swept
 	}
 	if v.state == Held && g.unplaced != "" {
@@ -547,6 +548,26 @@ func leaving(m *Machine, g *guest) (verdict, bool) {
 
 // ailing tells whether its probes have brought it down.
 func (g *guest) ailing() bool { return g.counter.judged && !g.counter.up(g.thresholds()) }
+
+// installing: a process may be an installer that an earlier watcher started, or
+// that timed out. It is given its time; without its token nothing that it leaves
+// counts as installed.
+func installing(m *Machine, g *guest) (verdict, bool) {
+	s := g.here()
+	if g.installs == Never || s == nil || g.home.state != Up {
+		return verdict{}, false
+	}
+	if s.fact.State.Live() && m.now < g.installs {
+		m.wakeGuestAt(g, g.installs)
+		return verdict{state: Reinstalling, why: "an installation of which sight was lost may still go on"}, true
+	}
+	g.ran = true
+	if !s.fact.State.Live() {
+		g.installs = Never
+		m.save()
+	}
+	return m.climb(g, NoRung, "an installation did not end with its token"), true
+}
 
 // runningHere: it executes; whether it is well is for its probes to say.
 func runningHere(m *Machine, g *guest) (verdict, bool) {
