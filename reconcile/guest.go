@@ -424,7 +424,7 @@ func (m *Machine) guestProbed(e GuestProbed) {
 		return
 	}
 	agent := g.pol.Agent[e.Probe]
-	if !agent {
+	if !agent && !g.onItsWay() {
 		g.sign(e.Sent, e.Answer)
 		if e.Answer == Good {
 			m.signOfLife(g.home, e.Sent)
@@ -458,6 +458,13 @@ func (m *Machine) guestProbed(e GuestProbed) {
 	if g.task == nil || !g.task.Kind.Starts() {
 		m.countGuest(g, a, e.Sent)
 	}
+}
+
+// onItsWay tells whether it is being started on another host than that where it
+// was seen last, or has been and was not seen there yet: an answer of it says
+// nothing of its old host.
+func (g *guest) onItsWay() bool {
+	return g.task != nil && g.task.Kind.Starts() && g.task.Target != g.home.name || len(g.settle) > 0
 }
 
 // sign keeps an answer for the life of its host: of several probes at one

@@ -63,6 +63,7 @@ type host struct {
 	probes    []signs
 	power     []device
 	order     fenceOrder
+	unfenced  string // down: why it was not fenced when its guests were judged last
 	proof     *proof
 	goodSince Instant // returning: since when nothing was bad
 

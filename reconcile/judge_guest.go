@@ -307,8 +307,11 @@ func foundTwice(m *Machine, g *guest) (verdict, bool) {
 			return v, true
 		}
 	}
-	less := live[len(live)-1]
+	less, running := live[len(live)-1], 0
 	for _, s := range live {
+		if s.runs() {
+			running++
+		}
 		if s.host != g.home && !s.runs() {
 			less = s
 		}
@@ -317,7 +320,7 @@ func foundTwice(m *Machine, g *guest) (verdict, bool) {
 		less = live[0]
 	}
 	v = verdict{state: Held, why: fmt.Sprintf("it runs on %s and on %s at once: find out which copy is good, destroy the other with virsh, then resume", live[0].host.name, live[1].host.name)}
-	if less.runs() {
+	if running > 1 && less.runs() {
 		v.wish = &Wish{Guest: g.name, Kind: Suspend, Host: less.host.name, Live: true, Why: v.why}
 	}
 	return v, true
@@ -447,6 +450,9 @@ func (m *Machine) byLocks(g *guest) (verdict, bool) {
 func hostReturning(m *Machine, g *guest) (verdict, bool) {
 	if g.home.state != Returning {
 		return verdict{}, false
+	}
+	if g.home.goodL < g.home.l.last {
+		return verdict{state: GuestSuspect, why: fmt.Sprintf("%s lives again, and whether it runs there was not seen yet", g.home.name)}, true
 	}
 	if s := g.here(); s != nil && s.whole() {
 		v := verdict{state: Healthy, why: g.home.name + " lives again, and it runs there"}
