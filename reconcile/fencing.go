@@ -222,6 +222,10 @@ func (m *Machine) levelDone(h *host) {
 				o.ended = true // it lives: no further level is tried
 				return
 			}
+			if !m.leads || m.paused {
+				o.ended = true // what was sent is finished, and nothing more is sent
+				return
+			}
 			m.nextLevel(h)
 			return
 		}
@@ -235,6 +239,21 @@ func (m *Machine) levelDone(h *host) {
 		}
 	}
 	o.after.since = min(o.after.since, m.now)
+}
+
+// refit takes a change of a host's fence blocks in: what the old devices said, and
+// what is still to come from them, proves nothing.
+func (m *Machine) refit(h *host, p *HostPolicy) {
+	if slices.Equal(h.pol.Fences, p.Fences) {
+		return
+	}
+	h.pol = p
+	h.rewire()
+	h.refitted, h.nextPower = m.now, Never
+	if h.state == Fencing || h.state == Fenced && h.proof != nil && !h.proof.confirmed {
+		h.proof = nil
+		m.enter(h, Down, "fence blocks changed", "its fence blocks were edited: the word of the old devices is void")
+	}
 }
 
 // driveOrder looks after an order whose off waits for the roll.

@@ -179,13 +179,17 @@ func (g *guest) outside() bool {
 	return g.pol != nil && slices.Contains(g.pol.Agent, false) && g.lively()
 }
 
-// lively tells whether its home had it running when it was seen last.
+// lively tells whether its home had it running when it was seen last, by this
+// watcher or the one before.
 func (g *guest) lively() bool {
 	if g.home == nil {
 		return false
 	}
 	s := g.sights[g.home.name]
-	return s != nil && s.whole()
+	if s == nil {
+		return g.ran && g.home.viewSent == Never
+	}
+	return s.whole()
 }
 
 // whole tells whether the sight is a copy of the guest with a process, and not
@@ -211,6 +215,9 @@ func (m *Machine) reconfigured(g *guest, p *GuestPolicy) {
 	g.pol, g.gone = p, false
 	for len(g.probes) < len(p.Agent) {
 		g.probes = append(g.probes, guestProbe{next: Never, sent: Never, heard: Never})
+		if g.home != nil {
+			m.probeGuestAt(g, len(g.probes)-1, m.now)
+		}
 	}
 	g.probes = g.probes[:len(p.Agent)]
 }
@@ -385,7 +392,7 @@ func (g *guest) pace() time.Duration {
 	if g.state != Healthy || g.counter.judged && g.counter.r < t.Rise+t.Fall-1 {
 		d = t.FastInterval
 	}
-	if g.home != nil && g.home.fast() && g.home.state != HostNew {
+	if g.home != nil && g.home.fast() && (g.home.state != HostNew || g.home.began != Never) {
 		d = min(d, g.home.t().FastInterval)
 	}
 	return d

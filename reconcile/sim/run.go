@@ -40,6 +40,7 @@ type World struct {
 	logged      int
 	slow        map[string]time.Duration // hosts that answer late
 	tolerant    map[string]bool          // guests that somebody else may run twice
+	spy         func(round.Effect)       // of a test: looks at what the watch asks for
 }
 
 // Line is one line of the timeline.
@@ -131,6 +132,9 @@ func orNone(s string) string {
 
 // emitted looks at what the watch asks for, before it is done.
 func (w *World) emitted(e round.Effect) {
+	if w.spy != nil {
+		w.spy(e)
+	}
 	w.check.emitted(e)
 	switch e := e.(type) {
 	case round.Do:
