@@ -273,7 +273,7 @@ func (m *Machine) switchOn(h *host) {
 		return
 	}
 	for _, g := range m.listed {
-		if (g.home == h || g.loss == h.epoch) && g.pol.State == "running" {
+		if (g.home == h || g.lossOf == h && g.loss == h.epoch) && m.awaited(g) {
 			return
 		}
 	}
@@ -291,6 +291,15 @@ func (m *Machine) switchOn(h *host) {
 	}
 }
 
+// awaited tells whether a guest of a host that is proven off is still to run
+// elsewhere. Those that can run nowhere else, or have found no room for a minute,
+// wait for the host themselves.
+func (m *Machine) awaited(g *guest) bool {
+	bound := g.pol.local() || g.pol.Ladder.Relocate.Attempts == 0
+	stuck := g.unplaced != "" && g.lostAt != Never && m.now.Sub(g.lostAt) >= retryMost
+	return g.pol.State == "running" && !g.gone && g.failed == "" && !(g.quit && g.pol.Respect) && !bound && !stuck
+}
+
 // distrust takes a device's off for nothing until it has been seen on.
 func (m *Machine) distrust(h *host, devices []int, why string) {
 	for _, i := range devices {
@@ -306,6 +315,9 @@ func (m *Machine) mayRetry(h *host) {
 		return
 	}
 	if m.mayFence(h) != "" {
+		if m.halted() != "" {
+			h.order.called = false // by the time that it may be fenced, the roll is an old one
+		}
 		return
 	}
 	if !h.order.called || h.order.roll.since < h.order.retryAt {

@@ -83,15 +83,20 @@ type guest struct {
 	failed   string // why the ladder is spent
 	failedOf string // the digest of its block then
 	flap     flap
-	loss     Epoch   // the outage in which its host was lost
-	lostAt   Instant // since when its host is proven off; Never
-	waits    Instant // since when it waits for others; Never
+	loss     Epoch    // the outage in which its host was lost
+	lossOf   *host    // that host
+	quit     bool     // it shut itself down, and that was its wish
+	undone   WishKind // of the newest task that was not carried out
+	told     string   // the newest reason why no host takes it that people were told
+	lostAt   Instant  // since when its host is proven off; Never
+	waits    Instant  // since when it waits for others; Never
 	retryAt  Instant
 	backoff  time.Duration
 	unplaced string
 	refused  string // why the last task was not carried out
 	spent    bool   // no host is left that was not tried
 	wanted   string
+	movedTo  *host // where a live migration by us, begun since its last start, takes it
 	yielded  bool
 	storage  bool // its storage was gone: it is resumed in place when that is back
 	doubtful map[string]Instant
@@ -226,7 +231,7 @@ func (m *Machine) reconfigured(g *guest, p *GuestPolicy) {
 func (g *guest) clear(m *Machine) {
 	g.failed, g.failedOf, g.attempts, g.rung, g.tries, g.retryAt, g.backoff, g.spent = "", "", nil, NoRung, 0, Never, 0, false
 	g.flap = flap{}
-	g.ran = false
+	g.ran, g.quit = false, false
 	m.touchGuest(g)
 	m.save()
 }
@@ -316,11 +321,27 @@ func (m *Machine) noticed(g *guest, h *host, old, s *sight) {
 	}
 	wasLive := old != nil && old.whole()
 	if s.whole() && !wasLive {
-		g.born(m)
+		if !g.carried(h) {
+			g.born(m)
+		}
+		g.movedTo = nil
 	}
 	if s.whole() && s.runs() {
 		g.ran = true
 	}
+}
+
+// carried tells whether what runs on a host is the process that ran where the
+// guest was: a live migration is no start.
+func (g *guest) carried(to *host) bool {
+	if g.movedTo == to {
+		return true
+	}
+	if g.home == nil || g.home == to {
+		return false
+	}
+	s := g.here()
+	return s != nil && (s.whole() || s.fact.State == inventory.StateOff && s.fact.Reason == "migrated")
 }
 
 func (g *guest) define(m *Machine, s *sight) {
@@ -353,7 +374,7 @@ func (g *guest) volumes() []Volume {
 
 // born begins the life of a process: its boot, and the grace for that.
 func (g *guest) born(m *Machine) {
-	g.counter, g.answered, g.good = newCounter(), false, Never
+	g.counter, g.answered, g.good, g.movedTo = newCounter(), false, Never, nil
 	g.grace = m.now.Add(g.thresholds().BootGrace << min(g.tries, graceDoublings))
 	g.stated, g.quits, g.quitAt = statement{}, 0, Never
 	for i := range g.probes {
@@ -442,6 +463,8 @@ func (m *Machine) guestProbed(e GuestProbed) {
 	p.heard = e.Sent
 	a := e.Answer
 	if a == Bad && !m.vouched(g, e.Sent) {
+		m.look(g.home) // its answer vouches for the next silence
+		m.probeGuestAt(g, e.Probe, max(m.now, p.sent.Add(g.thresholds().FastInterval)))
 		return
 	}
 	m.turned(g, a)

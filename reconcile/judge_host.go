@@ -33,7 +33,7 @@ var hostRules = []hostRule{
 		return Suspect, "libvirt did not answer", h.began != Never
 	}},
 	{Suspect, "answers again", func(m *Machine, h *host) (HostState, string, bool) {
-		return Up, "libvirt answers again", h.goodL > h.l.bad && h.l.up(h.t())
+		return Up, "libvirt answers again", h.goodL > h.l.bad && (h.l.bad != Never || h.goodL >= h.began) && h.l.up(h.t())
 	}},
 	{Suspect, "found off", foundOff},
 	{Suspect, "alive without libvirt", func(m *Machine, h *host) (HostState, string, bool) {
@@ -175,6 +175,9 @@ func (m *Machine) enter(h *host, to HostState, rule, because string) {
 			h.began = m.now
 			m.beginOutage(h)
 			h.l.settle(false, h.t())
+		}
+		if from == HostNew {
+			h.epoch = Epoch{m.incarnation, h.epoch.nextIn(m.incarnation)}
 		}
 		h.order.failed(from == Fencing, m.now)
 		m.readPower(h)

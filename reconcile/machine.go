@@ -170,6 +170,7 @@ func (m *Machine) stall(ev Event) {
 	for _, h := range m.order {
 		h.ignore = m.now
 		h.pending = nil
+		h.goodSince = Never // a minute in which nobody looked was no good one
 		if h.state == Suspect || h.state == Up {
 			h.recount(m.now)
 		}

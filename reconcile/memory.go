@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -24,9 +26,9 @@ type HostMemory struct {
 	Epoch   Epoch       `json:"epoch"`
 	Moved   bool        `json:"moved,omitempty"` // guests of it were started elsewhere, and it has not come back since
 	Flap    FlapMemory  `json:"flap"`
-	Seen    time.Time   `json:"seen,omitzero"`    // a View of it was asked for then
-	Holds   []string    `json:"holds,omitempty"`  // the guests of ours that it had
-	Policy  *HostPolicy `json:"policy,omitempty"` // of a host that the files no longer name
+	Seen    time.Time   `json:"seen,omitzero"`   // a View of it was asked for then
+	Holds   []string    `json:"holds,omitempty"` // the guests of ours that it had
+	Policy  *HostPolicy `json:"policy"`          // in force until it is let go, whatever the files name by then
 }
 
 // FlapMemory is a penalty and when it was true.
@@ -50,6 +52,7 @@ type GuestMemory struct {
 	Answered   bool                 `json:"answered,omitempty"`
 	Yielded    bool                 `json:"yielded,omitempty"`
 	Storage    bool                 `json:"storage,omitempty"`
+	Quit       bool                 `json:"quit,omitempty"`
 	Task       *TaskMemory          `json:"task,omitempty"`
 	Doubtful   map[string]time.Time `json:"doubtful,omitempty"`
 	Flap       FlapMemory           `json:"flap"`
@@ -96,10 +99,7 @@ func (m *Machine) Memory(wall time.Time) *Memory {
 	c := clock{m.now, wall}
 	out := &Memory{Version: MemoryVersion, Paused: m.paused, Hosts: map[string]HostMemory{}, Guests: map[string]GuestMemory{}}
 	for _, h := range m.order {
-		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap)}
-		if h.removed {
-			hm.Policy = h.pol
-		}
+		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap), Policy: h.pol}
 		hm.Seen, hm.Holds = c.time(max(h.viewSent, h.oldView)), h.oldHolds
 		if h.viewSent != Never {
 			hm.Holds = nil
@@ -134,7 +134,7 @@ func (c clock) unflap(f FlapMemory) flap {
 func (g *guest) memory(c clock) GuestMemory {
 	gm := GuestMemory{
 		Definition: g.def, State: g.state, Rung: g.rung, Tries: g.tries, Failed: g.failed, FailedOf: g.failedOf, Ran: g.ran, Answered: g.answered,
-		Yielded: g.yielded, Storage: g.storage, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted,
+		Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted,
 	}
 	if g.home != nil {
 		gm.Home = g.home.name
@@ -166,8 +166,8 @@ type Recall struct {
 func (m *Machine) recall(r Recall) {
 	c := clock{m.now, r.Wall}
 	m.paused = r.Paused
-	for name, hm := range r.Hosts {
-		h := m.hosts[name]
+	for _, name := range slices.Sorted(maps.Keys(r.Hosts)) {
+		hm, h := r.Hosts[name], m.hosts[name]
 		if h == nil && hm.Policy != nil {
 			h = newHost(hm.Policy, m.now)
 			h.removed = true
@@ -181,9 +181,9 @@ func (m *Machine) recall(r Recall) {
 		h.trusted, h.drained, h.moved, h.flap = hm.Trusted, hm.Drained, hm.Moved, c.unflap(hm.Flap)
 		h.epoch, h.oldView, h.oldHolds = hm.Epoch, c.instant(hm.Seen), hm.Holds
 	}
-	for name, gm := range r.Guests {
+	for _, name := range slices.Sorted(maps.Keys(r.Guests)) {
 		if g := m.guests[name]; g != nil {
-			g.recall(m, gm, c)
+			g.recall(m, r.Guests[name], c)
 		}
 	}
 	m.index()
@@ -193,7 +193,7 @@ func (m *Machine) recall(r Recall) {
 func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	g.def, g.state, g.rung, g.tries, g.failed, g.failedOf = gm.Definition, gm.State, gm.Rung, gm.Tries, gm.Failed, gm.FailedOf
 	g.ran, g.answered, g.yielded, g.storage, g.wanted = gm.Ran, gm.Answered, gm.Yielded, gm.Storage, gm.Wanted
-	g.flap, g.lostAt, g.good = c.unflap(gm.Flap), Never, c.instant(gm.GoodAt)
+	g.flap, g.lostAt, g.good, g.quit = c.unflap(gm.Flap), c.instant(gm.LostAt), c.instant(gm.GoodAt), gm.Quit
 	if g.failed != "" && g.failedOf != g.pol.Digest {
 		g.failed, g.failedOf = "", ""
 	}
