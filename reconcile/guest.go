@@ -341,7 +341,7 @@ func (g *guest) carried(to *host) bool {
 		return false
 	}
 	s := g.here()
-	return s != nil && (s.whole() || s.fact.State == inventory.StateOff && s.fact.Reason == "migrated")
+	return s != nil && (s.fact.State.Live() || s.fact.State == inventory.StateOff && s.fact.Reason == "migrated")
 }
 
 func (g *guest) define(m *Machine, s *sight) {

@@ -167,7 +167,8 @@ func (m *Machine) recall(r Recall) {
 	c := clock{m.now, r.Wall}
 	m.paused = r.Paused
 	for _, name := range slices.Sorted(maps.Keys(r.Hosts)) {
-		hm, h := r.Hosts[name], m.hosts[name]
+		hm := r.Hosts[name]
+		h := m.hosts[name]
 		if h == nil && hm.Policy != nil {
 			h = newHost(hm.Policy, m.now)
 			h.removed = true
@@ -182,8 +183,9 @@ func (m *Machine) recall(r Recall) {
 		h.epoch, h.oldView, h.oldHolds = hm.Epoch, c.instant(hm.Seen), hm.Holds
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Guests)) {
+		gm := r.Guests[name]
 		if g := m.guests[name]; g != nil {
-			g.recall(m, r.Guests[name], c)
+			g.recall(m, gm, c)
 		}
 	}
 	m.index()

@@ -35,7 +35,7 @@ const lan = "network \"lan\" {\n  mode = \"isolated\"\n}\n"
 // begin loads a configuration and starts its fleet and its watch.
 func begin(t *testing.T, source string, start map[string]string) *World {
 	t.Helper()
-	w, err := newWorld(load(t, source), start, timing(schema.Timing{}), Options{Seed: 1})
+	w, err := newWorld(load(t, source), start, timing(schema.Timing{}), Options{Seed: 1, Whole: true})
 	if err != nil {
 		t.Fatal(err)
 	}
