@@ -281,7 +281,10 @@ func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 		m.noticed(g, h, old, s)
 	}
 	for _, g := range m.listed {
-		if g.sights[h.name] != nil && !found[g] {
+		if s := g.sights[h.name]; s != nil && !found[g] {
+			if s.fact.State.Live() {
+				m.freed()
+			}
 			delete(g.sights, h.name)
 			m.touchGuest(g)
 			m.save()
@@ -319,6 +322,9 @@ func (m *Machine) noticed(g *guest, h *host, old, s *sight) {
 	if s.fact.Persistent && s.mark != nil && (g.def == nil || g.def.Generation <= s.mark.Generation) && !s.half() {
 		g.define(m, s)
 	}
+	if old != nil && old.fact.State.Live() && !s.fact.State.Live() {
+		m.freed()
+	}
 	wasLive := old != nil && old.whole()
 	if s.whole() && !wasLive {
 		if !g.carried(h) {
@@ -328,6 +334,17 @@ func (m *Machine) noticed(g *guest, h *host, old, s *sight) {
 	}
 	if s.whole() && s.runs() {
 		g.ran = true
+	}
+}
+
+// freed has those that wait for room try at once: a host has some again, and who
+// made it must not take it back before them.
+func (m *Machine) freed() {
+	for g := range m.restless {
+		if g.unplaced != "" {
+			g.retryAt = Never
+			m.touchGuest(g)
+		}
 	}
 }
 

@@ -105,8 +105,8 @@ func (m *Machine) judgeGuest(g *guest) {
 // proven off, or has answered for a while and does not have the guest, or is
 // where the guest is.
 func (m *Machine) resolveDoubts(g *guest) {
-	for name, at := range g.doubtful {
-		h := m.hosts[name]
+	for _, name := range slices.Sorted(maps.Keys(g.doubtful)) {
+		at, h := g.doubtful[name], m.hosts[name]
 		switch {
 		case h == nil || h.state == Fenced && h.proof != nil:
 		case h.state != Up:
@@ -117,7 +117,9 @@ func (m *Machine) resolveDoubts(g *guest) {
 				m.wakeGuestAt(g, due)
 				continue
 			}
-			if h.viewSent < due || g.sights[name] != nil && h != g.home {
+			s, here := g.sights[name], g.here()
+			swept := s == nil || h == g.home || !s.fact.State.Live() && (here == nil || !here.whole()) // with no copy elsewhere, nothing is swept
+			if h.viewSent < due || !swept {
 				continue
 			}
 		}
@@ -151,12 +153,17 @@ func (m *Machine) put(g *guest, v verdict, rule string) {
 	} else {
 		delete(m.wishing, g)
 	}
-	if g.wish == nil && g.task == nil && (g.state == Healthy || g.state == Failed || g.state == Ignored || g.state == Stopped) {
+	waits := waiting[rule] || len(g.doubtful) > 0
+	if g.wish == nil && g.task == nil && !waits && (g.state == Healthy || g.state == Failed || g.state == Ignored || g.state == Stopped) {
 		delete(m.restless, g)
 	} else {
 		m.restless[g] = true
 	}
 }
+
+// waiting are the rules that wait for a View: whatever the state of a guest is
+// meanwhile, it is judged again with each.
+var waiting = map[string]bool{"looking": true, "found twice": true, "busy": true, "half of a migration": true, "nowhere": true}
 
 func sameWish(a, b *Wish) bool {
 	if a == nil || b == nil {

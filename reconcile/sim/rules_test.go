@@ -7,18 +7,22 @@ import (
 
 	"3rc/providers/fake"
 	"3rc/reconcile"
-	"3rc/reconcile/round"
 	"3rc/schema"
 )
 
+// own is a guest whose only disk is local to its host.
+const own = "vm \"a\" {\n  vcpus = 1\n  memory = \"1GiB\"\n  disk \"root\" {\n    pool = pool.own\n    size = \"5GiB\"\n  }\n  kickstart = kickstart.k\n  recovery = recovery.r\n}\nkickstart \"k\" {\n  format = \"kickstart\"\n  kernel = \"https://m/vmlinuz\"\n  initrd = \"https://m/initrd\"\n  content = \"x\"\n}\nrecovery \"r\" {\n  restart { attempts = 3 }\n  reinstall { attempts = 1 }\n}\n"
+
+// stopStart stops the watcher, and starts it again after a while.
 func (w *World) stopStart(d time.Duration) {
 	w.act(schema.Act{Verb: "watcher_stop"})
 	w.advance(w.now() + d)
 	w.act(schema.Act{Verb: "watcher_start"})
 }
 
-// 1. breaker closes
-func TestX01Recount(t *testing.T) {
+// When the breaker closes, a host that is down counts again, and is not up before it
+// has answered.
+func TestRecountedHostIsNotUpWithoutAnAnswer(t *testing.T) {
 	w := begin(t, fleetOf(4, "", "", guestOf("a", "")), map[string]string{"a": "h1"})
 	w.advance(time.Minute)
 	w.do("fence_fails", "h1")
@@ -34,7 +38,8 @@ func TestX01Recount(t *testing.T) {
 	}
 }
 
-func TestX01Stall(t *testing.T) {
+// A suspect host is counted again after a stall; that is no answer of it.
+func TestStallMakesNoSuspectHostUp(t *testing.T) {
 	w := begin(t, fleetOf(4, "", "", guestOf("a", "")), map[string]string{"a": "h1"})
 	w.advance(time.Minute)
 	w.do("bmc_down", "h1")
@@ -50,8 +55,9 @@ func TestX01Stall(t *testing.T) {
 	}
 }
 
-// 2. crash on h1, restarted there; drained to h2; h2 dies
-func TestX02Tried(t *testing.T) {
+// A guest crashed once on h1, and was restarted there. That does not bar it from h1
+// when h2 is lost.
+func TestOldFailureBarsNoHostWhenAHostIsLost(t *testing.T) {
 	w := begin(t, fleetOf(2, "", "", guestOf("a", "")), map[string]string{"a": "h1"})
 	w.advance(time.Minute)
 	w.do("kill", "a")
@@ -65,10 +71,9 @@ func TestX02Tried(t *testing.T) {
 	}
 }
 
-const own = "vm \"a\" {\n  vcpus = 1\n  memory = \"1GiB\"\n  disk \"root\" {\n    pool = pool.own\n    size = \"5GiB\"\n  }\n  kickstart = kickstart.k\n  recovery = recovery.r\n}\nkickstart \"k\" {\n  format = \"kickstart\"\n  kernel = \"https://m/vmlinuz\"\n  initrd = \"https://m/initrd\"\n  content = \"x\"\n}\nrecovery \"r\" {\n  restart { attempts = 3 }\n  reinstall { attempts = 1 }\n}\n"
-
-// 3. local disk: the second outage waits 15 minutes as well
-func TestX03LostAt(t *testing.T) {
+// A guest with a local disk came back by itself. The next loss of its host is given
+// its 15 minutes too.
+func TestSecondLossWaitsForTheRebootAsWell(t *testing.T) {
 	w := begin(t, fleetOf(3, "", "", own), map[string]string{"a": "h1"})
 	w.advance(time.Minute)
 	w.do("power_off", "h1")
@@ -84,7 +89,8 @@ func TestX03LostAt(t *testing.T) {
 	}
 }
 
-func TestX03LostAtRestart(t *testing.T) {
+// The 15 minutes go on in a new watcher.
+func TestNewWatcherKeepsTheWaitForAReboot(t *testing.T) {
 	w := begin(t, fleetOf(3, "", "", own), map[string]string{"a": "h1"})
 	w.advance(time.Minute)
 	w.do("power_off", "h1")
@@ -96,8 +102,8 @@ func TestX03LostAtRestart(t *testing.T) {
 	}
 }
 
-// 4. respect and the loss of the host
-func TestX04Respect(t *testing.T) {
+// A guest that shut itself down is left off when its host dies.
+func TestRespectedShutdownOutlastsItsHost(t *testing.T) {
 	w := begin(t, fleetOf(3, "", "", guestOf("a", "on_guest_shutdown = \"respect\"\n")), map[string]string{"a": "h1"})
 	w.advance(time.Minute)
 	w.do("guest_shutdown", "a")
@@ -109,7 +115,9 @@ func TestX04Respect(t *testing.T) {
 		t.Error(w.state("a"))
 	}
 }
-func TestX04RespectReboot(t *testing.T) {
+
+// And when its host comes back.
+func TestRespectedShutdownOutlastsAReturn(t *testing.T) {
 	w := begin(t, fleetOf(3, "", "", guestOf("a", "on_guest_shutdown = \"respect\"\n")), map[string]string{"a": "h1"})
 	w.advance(time.Minute)
 	w.do("guest_shutdown", "a")
@@ -124,8 +132,8 @@ func TestX04RespectReboot(t *testing.T) {
 	}
 }
 
-// 5. slots held by guests that never answer
-func TestX05Slots(t *testing.T) {
+// Six guests that never answer take turns in the four slots of one host.
+func TestSlotsAreFreedAtTheEndOfTheGrace(t *testing.T) {
 	var g strings.Builder
 	start := map[string]string{}
 	for _, n := range []string{"a", "b", "c", "d", "e", "f"} {
@@ -146,20 +154,8 @@ func TestX05Slots(t *testing.T) {
 	}
 }
 
-// 6. failback to a host without room
-func TestX06Failback(t *testing.T) {
-	g := guestOf("a", "  place { prefer = [host.h1] }\n  recovery = recovery.r\n") + strings.Replace(guestOf("big", "  place { allow = [host.h1] }\n"), "1GiB", "60GiB", 1) + "recovery \"r\" {\n  restart { attempts = 3 }\n failback = \"auto\"\n}\n"
-	w := begin(t, fleetOf(3, "", "", g), map[string]string{"a": "h2", "big": "h1"})
-	w.advance(60 * time.Minute)
-	if n := w.said("no place"); n > 1 {
-		t.Errorf("told %d times", n)
-	}
-	if n := w.said("a held") + w.said("-> held"); n > 1 {
-		t.Errorf("held %d times", n)
-	}
-}
-
-func TestX06Drain(t *testing.T) {
+// That there is no room for a guest is told once, and not with each try.
+func TestDrainWithoutRoomIsToldOnce(t *testing.T) {
 	g := strings.Replace(guestOf("a", ""), "1GiB", "60GiB", 1) + strings.Replace(guestOf("b", ""), "1GiB", "60GiB", 1)
 	w := begin(t, fleetOf(2, "", "", g), map[string]string{"a": "h1", "b": "h2"})
 	w.advance(time.Minute)
@@ -173,37 +169,8 @@ func TestX06Drain(t *testing.T) {
 	}
 }
 
-// 6b. a person's order to a dead host
-func TestX06Order(t *testing.T) {
-	w := begin(t, fleetOf(4, "", "", guestOf("a", "")), map[string]string{"a": "h1"})
-	w.advance(time.Minute)
-	w.do("bmc_down", "h2")
-	w.do("power_off", "h2")
-	w.advance(3 * time.Minute)
-	w.act(schema.Act{Verb: "migrate", VM: "a", Host: "h2"})
-	w.advance(20 * time.Minute)
-	if n := w.said("no place"); n > 1 {
-		t.Errorf("told %d times", n)
-	}
-	if n := w.said("-> held"); n > 1 {
-		t.Errorf("held %d times", n)
-	}
-}
-
-// 8. a winner and what it comes after
-func TestX08Yield(t *testing.T) {
-	g := strings.Replace(guestOf("dep", "  priority = 1\n  preempt = true\n"), "1GiB", "40GiB", 1) + strings.Replace(guestOf("win", "  priority = 100\n  after = [vm.dep]\n"), "1GiB", "40GiB", 1)
-	w := begin(t, fleetOf(2, "", "", g), map[string]string{"dep": "h1", "win": "h2"})
-	w.advance(time.Minute)
-	w.do("power_off", "h2")
-	w.advance(30 * time.Minute)
-	if n := w.said("begin yield"); n > 1 {
-		t.Errorf("%d yields", n)
-	}
-}
-
-// 9. a host is taken out of the files while no watch runs
-func TestX09HostRemovedUnwatched(t *testing.T) {
+// A host that held a guest of ours is taken out of the files while no watch runs.
+func TestHostRemovedWhileNoWatchRunsIsRemembered(t *testing.T) {
 	w := begin(t, fleetOf(4, "", "", guestOf("a", "")), map[string]string{"a": "h4"})
 	w.advance(time.Minute)
 	w.stopWatch()
@@ -216,22 +183,8 @@ func TestX09HostRemovedUnwatched(t *testing.T) {
 	}
 }
 
-// 12. a guest hangs while the watcher is away
-func TestX12HangUnwatched(t *testing.T) {
-	w := begin(t, fleetOf(3, "", "", lan+guestOf("a", probed)), map[string]string{"a": "h1"})
-	w.advance(10 * time.Minute)
-	w.stopWatch()
-	w.do("hang", "a")
-	w.advance(w.now() + 5*time.Second)
-	w.startWatch()
-	w.advance(w.now() + 10*time.Minute)
-	if d := w.downtimeOf("a"); d > 90*time.Second {
-		t.Error("down for", d)
-	}
-}
-
-// 13. a guest hangs right after a live migration
-func TestX13HangAfterMove(t *testing.T) {
+// A live migration gives a guest no boot grace: a hang after it is seen at once.
+func TestLiveMigrationIsNoStart(t *testing.T) {
 	w := begin(t, fleetOf(3, "", "", lan+guestOf("a", probed)), map[string]string{"a": "h1"})
 	w.advance(10 * time.Minute)
 	w.act(schema.Act{Verb: "migrate", VM: "a", Host: "h2"})
@@ -245,8 +198,8 @@ func TestX13HangAfterMove(t *testing.T) {
 	}
 }
 
-// 14. the roll is called anew after a pause
-func TestX14Roll(t *testing.T) {
+// The roll that was called ten minutes ago says nothing of now.
+func TestRollIsCalledAnewAfterAPause(t *testing.T) {
 	w := begin(t, fleetOf(4, "", "", guestOf("a", "")), map[string]string{"a": "h1"})
 	w.advance(time.Minute)
 	w.order(reconcile.Ordered{Verb: reconcile.PauseAll})
@@ -261,8 +214,8 @@ func TestX14Roll(t *testing.T) {
 	}
 }
 
-// 18. a stall is no good minute
-func TestX18ReturningStall(t *testing.T) {
+// A returning host is not good in a minute in which nobody looked.
+func TestStallIsNoGoodMinute(t *testing.T) {
 	w := begin(t, fleetOf(4, "", "", guestOf("a", "")), map[string]string{"a": "h1"})
 	w.advance(time.Minute)
 	w.do("power_off", "h1")
@@ -280,8 +233,8 @@ func TestX18ReturningStall(t *testing.T) {
 	}
 }
 
-// 19. ignored guests and returning hosts
-func TestX19Ignored(t *testing.T) {
+// What is left of a guest that is ignored by now is not swept, and not waited for.
+func TestIgnoredGuestKeepsNoHostFromReturning(t *testing.T) {
 	w := begin(t, fleetOf(3, "", "", guestOf("a", "")+guestOf("b", "")), map[string]string{"a": "h1", "b": "h2"})
 	w.advance(time.Minute)
 	w.do("power_off", "h1")
@@ -294,7 +247,8 @@ func TestX19Ignored(t *testing.T) {
 	}
 }
 
-func TestX19Gone(t *testing.T) {
+// What is left of a guest that the files no longer name is not waited for.
+func TestRemovedGuestKeepsNoHostFromReturning(t *testing.T) {
 	w := begin(t, fleetOf(3, "", "", guestOf("a", "")+guestOf("b", "")), map[string]string{"a": "h1", "b": "h2"})
 	w.advance(time.Minute)
 	w.do("power_off", "h1")
@@ -307,8 +261,8 @@ func TestX19Gone(t *testing.T) {
 	}
 }
 
-// 20. hosts are asked rarely
-func TestX20Vouch(t *testing.T) {
+// The silence of a guest counts also if its host is asked every 30 s only.
+func TestGuestsAreFollowedWhereHostsAreAskedRarely(t *testing.T) {
 	w := begin(t, fleetOf(3, "", "", lan+guestOf("a", probed)+"hysteresis \"hosts\" {\n interval = \"30s\"\n}\n"), map[string]string{"a": "h1"})
 	w.advance(10 * time.Minute)
 	w.do("hang", "a")
@@ -318,8 +272,8 @@ func TestX20Vouch(t *testing.T) {
 	}
 }
 
-// 21. then = "on" and a guest that can only run there
-func TestX21On(t *testing.T) {
+// then = "on" does not wait for a guest whose disk is on that very host.
+func TestHostIsSwitchedOnForGuestsThatCanRunNowhereElse(t *testing.T) {
 	src := strings.ReplaceAll(fleetOf(4, "", "", strings.Replace(own, "reinstall { attempts = 1 }", "", 1)+guestOf("b", "")), "    ip = \"10.9", "    then = \"on\"\n    ip = \"10.9")
 	w := begin(t, src, map[string]string{"a": "h1", "b": "h1"})
 	w.advance(time.Minute)
@@ -333,8 +287,8 @@ func TestX21On(t *testing.T) {
 	}
 }
 
-// 27. then = "on" after the host died unwatched
-func TestX27OnRestart(t *testing.T) {
+// A host died unwatched: its outage has an epoch of its own, and then = "on" acts.
+func TestOutageFoundByANewWatcherIsANewOne(t *testing.T) {
 	src := strings.ReplaceAll(fleetOf(4, "", "", guestOf("a", "")+guestOf("b", "")), "    ip = \"10.9", "    then = \"on\"\n    ip = \"10.9")
 	w := begin(t, src, map[string]string{"a": "h1", "b": "h2"})
 	w.advance(time.Minute)
@@ -349,5 +303,3 @@ func TestX27OnRestart(t *testing.T) {
 		t.Error("h1", w.hostIs("h1"))
 	}
 }
-
-var _ round.Do
