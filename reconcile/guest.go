@@ -96,7 +96,8 @@ type guest struct {
 	refused  string // why the last task was not carried out
 	spent    bool   // no host is left that was not tried
 	wanted   string
-	movedTo  *host // where a live migration by us, begun since its last start, takes it
+	movedTo  *host  // where a live migration by us, begun since its last start, takes it
+	ranOn    string // the host on which it was last seen running
 	yielded  bool
 	storage  bool // its storage was gone: it is resumed in place when that is back
 	doubtful map[string]Instant
@@ -164,6 +165,7 @@ type Task struct {
 	Hosts   []string `json:"hosts"`
 	Nonce   int      `json:"nonce"`
 	Why     string   `json:"why"`
+	Moves   bool     `json:"moves,omitempty"` // the breaker forbids it
 	Opened  Instant  `json:"-"`
 	attempt int      // index into attempts, -1: none
 	checked Instant  // when the evidence was asked for last
@@ -334,6 +336,10 @@ func (m *Machine) noticed(g *guest, h *host, old, s *sight) {
 	}
 	if s.whole() && s.runs() {
 		g.ran = true
+		if g.ranOn != h.name {
+			g.ranOn = h.name
+			m.save()
+		}
 	}
 }
 

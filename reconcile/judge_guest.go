@@ -89,7 +89,7 @@ func (m *Machine) judgeGuest(g *guest) {
 	if name == "" {
 		panic("reconcile: no rule for guest " + g.name)
 	}
-	if s, _ := m.stale(g); s != nil && (s.host.state == Returning || g.doubtful[s.host.name] != 0) && g.task == nil && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts()) && v.state != Ignored {
+	if s, _ := m.stale(g); s != nil && (s.host.state == Returning || g.doubtful[s.host.name] != 0) && g.task == nil && v.state != Ignored && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts()) {
 		v.wish = m.sweepWish(g, s) // whatever becomes of the guest: the host takes nothing before it is swept
 	}
 	if v.state == Held && g.unplaced != "" {
@@ -117,9 +117,7 @@ func (m *Machine) resolveDoubts(g *guest) {
 				m.wakeGuestAt(g, due)
 				continue
 			}
-			s, here := g.sights[name], g.here()
-			swept := s == nil || h == g.home || !s.fact.State.Live() && (here == nil || !here.whole()) // with no copy elsewhere, nothing is swept
-			if h.viewSent < due || !swept {
+			if s := g.sights[name]; h.viewSent < due || s != nil && s.fact.State.Live() && h != g.home {
 				continue
 			}
 		}

@@ -355,6 +355,7 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 	w := v.wish
 	w.XML, w.UUID = g.body()
 	w.Lent = m.lent(g)
+	w.Away = g.ranOn != "" && g.home != nil && g.ranOn != g.home.name
 	if s := g.sights[w.Host]; s != nil {
 		w.Defined = s.fact.Persistent
 	}

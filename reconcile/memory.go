@@ -59,6 +59,7 @@ type GuestMemory struct {
 	LostAt     time.Time            `json:"lost_at,omitzero"`
 	GoodAt     time.Time            `json:"good_at,omitzero"`
 	Wanted     string               `json:"wanted,omitempty"`
+	RanOn      string               `json:"ran_on,omitempty"`
 }
 
 // AttemptMemory is an attempt with its time on the wall clock.
@@ -134,7 +135,7 @@ func (c clock) unflap(f FlapMemory) flap {
 func (g *guest) memory(c clock) GuestMemory {
 	gm := GuestMemory{
 		Definition: g.def, State: g.state, Rung: g.rung, Tries: g.tries, Failed: g.failed, FailedOf: g.failedOf, Ran: g.ran, Answered: g.answered,
-		Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted,
+		Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn,
 	}
 	if g.home != nil {
 		gm.Home = g.home.name
@@ -194,7 +195,7 @@ func (m *Machine) recall(r Recall) {
 
 func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	g.def, g.state, g.rung, g.tries, g.failed, g.failedOf = gm.Definition, gm.State, gm.Rung, gm.Tries, gm.Failed, gm.FailedOf
-	g.ran, g.answered, g.yielded, g.storage, g.wanted = gm.Ran, gm.Answered, gm.Yielded, gm.Storage, gm.Wanted
+	g.ran, g.answered, g.yielded, g.storage, g.wanted, g.ranOn = gm.Ran, gm.Answered, gm.Yielded, gm.Storage, gm.Wanted, gm.RanOn
 	g.flap, g.lostAt, g.good, g.quit = c.unflap(gm.Flap), c.instant(gm.LostAt), c.instant(gm.GoodAt), gm.Quit
 	if g.failed != "" && g.failedOf != g.pol.Digest {
 		g.failed, g.failedOf = "", ""

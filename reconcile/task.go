@@ -17,7 +17,7 @@ func (m *Machine) opened(e Opened) {
 		return
 	}
 	w, rung := e.Wish, rungOf(e.Kind)
-	t := &Task{Kind: e.Kind, Rung: rung, Target: e.Target, Hosts: e.Hosts, Opened: m.now, Why: e.Why, attempt: -1, checked: Never}
+	t := &Task{Kind: e.Kind, Rung: rung, Target: e.Target, Hosts: e.Hosts, Opened: m.now, Why: e.Why, Moves: w != nil && w.Moves(), attempt: -1, checked: Never}
 	m.version++
 	t.Nonce = m.version
 	g.task = t
@@ -201,7 +201,7 @@ func (m *Machine) MayAct(guest string, on ...string) (Ruling, string) {
 		return No, m.breaking()
 	}
 	k := g.task.Kind
-	if k == Elsewhere || k == Anew || k == Move {
+	if g.task.Moves {
 		if r, why := m.blocked(); r != Go {
 			return r, why
 		}
@@ -277,7 +277,7 @@ func (m *Machine) MayStart(guest, on string) (Ruling, string) {
 	if !m.leads || m.paused {
 		return No, m.breaking()
 	}
-	if g.home != target {
+	if g.task.Moves {
 		if r, why := m.blocked(); r != Go {
 			return r, why
 		}

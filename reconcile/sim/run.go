@@ -39,6 +39,8 @@ type World struct {
 	seen        uint64
 	logged      int
 	whole       bool
+	second      time.Duration // since when steps are counted
+	steps       int
 	noisy       time.Duration // when anything happened last but a question
 	noisyOf     time.Duration // the one that period was worked out for
 	period      time.Duration
@@ -169,12 +171,30 @@ func (w *World) advance(until time.Duration) {
 		}
 		w.q.Step()
 		w.observe()
+		if w.busy(); len(w.check.violations) > 0 && w.check.stop {
+			return
+		}
 		if w.check.stop && len(w.check.violations) > 0 {
 			return
 		}
 	}
 	w.q.Run(until + w.zero)
 	w.observe()
+}
+
+// mostSteps is how much may happen in a second of a rehearsal: with more, the
+// watch runs in a circle.
+const mostSteps = 200000
+
+// busy notices a watch that runs in a circle.
+func (w *World) busy() {
+	if w.now()-w.second >= time.Second {
+		w.second, w.steps = w.now(), 0
+	}
+	if w.steps++; w.steps == mostSteps {
+		w.check.fail("6 liveness", "more than %d things happen within a second", mostSteps)
+		w.check.stop = true
+	}
 }
 
 // skip leaves out the time in which nothing happens: once a whole period of the
