@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -272,6 +273,23 @@ func (m *Machine) barred(g *guest, away bool) map[string]string {
 	return out
 }
 
+// barTried bars the hosts on which the guest failed of late, if that leaves any: it
+// was not its failures that brought it here.
+func (m *Machine) barTried(g *guest, w *Wish) {
+	with := maps.Clone(w.Barred)
+	for name := range m.tried(g) {
+		if with[name] == "" {
+			with[name] = "was tried before"
+		}
+	}
+	for _, h := range m.order {
+		if m.shut(h) == "" && with[h.name] == "" {
+			w.Barred = with
+			return
+		}
+	}
+}
+
 // barredAnew: an installation makes new volumes, so that none need be seen.
 func (m *Machine) barredAnew(g *guest) map[string]string {
 	out := map[string]string{}
@@ -342,7 +360,7 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 		w.Defined = s.fact.Persistent
 	}
 	if w.Kind == Sweep || w.Kind == Suspend {
-		if m.paused || !m.leads || m.now < g.retryAt {
+		if again := w.Kind == g.undone && m.now < g.retryAt; again || m.paused || !m.leads {
 			m.wakeGuestAt(g, g.retryAt)
 			v.wish = nil
 		}
@@ -494,7 +512,7 @@ func (m *Machine) sweptClean(h *host) bool {
 	}
 	for _, g := range m.listed {
 		s := g.sights[h.name]
-		if s != nil && g.home != h && g.pol.State != "ignored" {
+		if s != nil && g.home != h && !g.gone && g.pol.State != "ignored" {
 			m.touchGuest(g)
 			return false
 		}

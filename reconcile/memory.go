@@ -26,9 +26,9 @@ type HostMemory struct {
 	Epoch   Epoch       `json:"epoch"`
 	Moved   bool        `json:"moved,omitempty"` // guests of it were started elsewhere, and it has not come back since
 	Flap    FlapMemory  `json:"flap"`
-	Seen    time.Time   `json:"seen,omitzero"`    // a View of it was asked for then
-	Holds   []string    `json:"holds,omitempty"`  // the guests of ours that it had
-	Policy  *HostPolicy `json:"policy,omitempty"` // of a host that the files no longer name
+	Seen    time.Time   `json:"seen,omitzero"`   // a View of it was asked for then
+	Holds   []string    `json:"holds,omitempty"` // the guests of ours that it had
+	Policy  *HostPolicy `json:"policy"`          // in force until it is let go, whatever the files name by then
 }
 
 // FlapMemory is a penalty and when it was true.
@@ -52,6 +52,7 @@ type GuestMemory struct {
 	Answered   bool                 `json:"answered,omitempty"`
 	Yielded    bool                 `json:"yielded,omitempty"`
 	Storage    bool                 `json:"storage,omitempty"`
+	Quit       bool                 `json:"quit,omitempty"`
 	Task       *TaskMemory          `json:"task,omitempty"`
 	Doubtful   map[string]time.Time `json:"doubtful,omitempty"`
 	Flap       FlapMemory           `json:"flap"`
@@ -109,10 +110,7 @@ func (m *Machine) Memory(wall time.Time) *Memory {
 	c := clock{m.now, wall}
 	out := &Memory{Version: MemoryVersion, Paused: m.paused, Hosts: map[string]HostMemory{}, Guests: map[string]GuestMemory{}}
 	for _, h := range m.order {
-		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap)}
-		if h.removed {
-			hm.Policy = h.pol
-		}
+		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap), Policy: h.pol}
 		hm.Seen, hm.Holds = c.time(max(h.viewSent, h.oldView)), h.oldHolds
 		if h.viewSent != Never {
 			hm.Holds = nil
@@ -147,7 +145,7 @@ func (c clock) unflap(f FlapMemory) flap {
 func (g *guest) memory(c clock) GuestMemory {
 	gm := GuestMemory{
 		Definition: g.def, State: g.state, Rung: g.rung, Tries: g.tries, Failed: g.failed, FailedOf: g.failedOf, Ran: g.ran, Answered: g.answered,
-		Yielded: g.yielded, Storage: g.storage, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn, Installs: c.time(g.installs),
+		Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn, Installs: c.time(g.installs),
 	}
 	if g.home != nil {
 		gm.Home = g.home.name
@@ -208,7 +206,7 @@ func (m *Machine) recall(r Recall) {
 func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	g.def, g.state, g.rung, g.tries, g.failed, g.failedOf = gm.Definition, gm.State, gm.Rung, gm.Tries, gm.Failed, gm.FailedOf
 	g.ran, g.answered, g.yielded, g.storage, g.wanted, g.ranOn = gm.Ran, gm.Answered, gm.Yielded, gm.Storage, gm.Wanted, gm.RanOn
-	g.flap, g.lostAt, g.good = c.unflap(gm.Flap), Never, c.instant(gm.GoodAt)
+	g.flap, g.lostAt, g.good, g.quit = c.unflap(gm.Flap), c.instant(gm.LostAt), c.instant(gm.GoodAt), gm.Quit
 	if g.failed != "" && g.failedOf != g.pol.Digest {
 		g.failed, g.failedOf = "", ""
 	}

@@ -21,7 +21,10 @@ func (m *Machine) opened(e Opened) {
 	m.version++
 	t.Nonce = m.version
 	g.task = t
-	g.unplaced = ""
+	g.unplaced, g.told = "", ""
+	if e.Kind == Move {
+		g.movedTo = m.hosts[e.Target]
+	}
 	if e.Kind.Starts() {
 		g.starting = m.now
 		if e.Kind != Start {
@@ -67,7 +70,7 @@ func (m *Machine) closed(e Closed) {
 	counted := t.attempt >= 0 && t.attempt < len(g.attempts)
 	switch e.End {
 	case Finished:
-		g.backoff, g.retryAt, g.refused = 0, Never, ""
+		g.backoff, g.retryAt, g.refused, g.undone = 0, Never, "", ""
 		m.finished(g, t)
 	case FailedEnd:
 		g.starting = Never
@@ -96,12 +99,18 @@ func (m *Machine) closed(e Closed) {
 	case Refused, Dropped:
 		g.starting = Never
 		if counted {
+			if g.attempts[t.attempt].Counts {
+				g.tries--
+			}
 			g.attempts = slices.Delete(g.attempts, t.attempt, t.attempt+1)
 		}
 		if e.End == Refused {
 			g.refused = e.Why
 			m.later(g)
 		}
+	}
+	if e.End != Finished {
+		g.undone = t.Kind
 	}
 	g.settle, g.settleAt = nil, m.now
 	for _, name := range t.Hosts {
@@ -146,6 +155,7 @@ func (m *Machine) finished(g *guest, t *Task) {
 		g.installs = Never
 		g.good, g.storage = Never, false
 		g.lostAt = Never
+		g.born(m) // also if no View has shown it off in between
 		if h := m.hosts[t.Target]; h != nil {
 			m.touch(h)
 		}
@@ -162,8 +172,8 @@ func (m *Machine) unplaced(e Unplaced) {
 		g.spent = true
 	}
 	g.unplaced = e.Why
-	if g.toldPlace != e.Why {
-		g.toldPlace = e.Why
+	if g.told != e.Why {
+		g.told = e.Why
 		m.note(Record{Guest: g.name, Rule: "no place", Because: e.Why, Not: "it waits for room", Tell: true})
 	}
 	g.retryAt = m.now.Add(tryAgain)

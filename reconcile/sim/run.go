@@ -47,6 +47,7 @@ type World struct {
 	tried       time.Duration            // no skip is tried before
 	slow        map[string]time.Duration // hosts that answer late
 	tolerant    map[string]bool          // guests that somebody else may run twice
+	spy         func(round.Effect)       // of a test: looks at what the watch asks for
 }
 
 // Line is one line of the timeline.
@@ -141,6 +142,9 @@ func orNone(s string) string {
 
 // emitted looks at what the watch asks for, before it is done.
 func (w *World) emitted(e round.Effect) {
+	if w.spy != nil {
+		w.spy(e)
+	}
 	if !routine(e) {
 		w.noisy = w.now()
 	}
