@@ -253,8 +253,8 @@ func (m *Machine) switchOn(h *host) {
 	if h.proof == nil || !h.proof.ordered || m.breaking() != "" || h.maintenance() {
 		return
 	}
-	for _, g := range h.residents() {
-		if g.pol.State == "running" {
+	for _, g := range m.listed {
+		if (g.home == h || g.loss == h.epoch) && g.pol.State == "running" {
 			return
 		}
 	}

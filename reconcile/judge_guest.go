@@ -89,6 +89,12 @@ func (m *Machine) judgeGuest(g *guest) {
 	if name == "" {
 		panic("reconcile: no rule for guest " + g.name)
 	}
+	if s, _ := m.stale(g); s != nil && s.host.state == Returning && g.task == nil && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts()) {
+		v.wish = m.sweepWish(g, s) // whatever becomes of the guest: the host takes nothing before it is swept
+	}
+	if v.state == Held && g.unplaced != "" {
+		v.why += "; " + g.unplaced
+	}
 	if v.wish != nil {
 		v = m.gate(g, v)
 	}
@@ -318,11 +324,12 @@ func foundTwice(m *Machine, g *guest) (verdict, bool) {
 }
 
 // halfLeft: a copy paused by a migration is no copy. It is left alone while the
-// peer is unseen; then the half goes, and the guest is where the rest is.
+// peer is unseen, or the transfer may be in its last moment; then the half goes,
+// and the guest is where the rest is.
 func halfLeft(m *Machine, g *guest) (verdict, bool) {
 	var half *sight
 	for _, s := range g.seen() {
-		if s.fact.State.Live() && s.half() && s.host.state == Up {
+		if s.fact.State.Live() && s.half() && s.host.state == Up && (half == nil || half.host == g.home) {
 			half = s
 		}
 	}
@@ -330,16 +337,19 @@ func halfLeft(m *Machine, g *guest) (verdict, bool) {
 		return verdict{}, false
 	}
 	v := verdict{state: g.state, why: fmt.Sprintf("on %s it is one half of a migration that did not end", half.host.name)}
-	if half.fact.Reason == "starting-up" && m.now.Sub(half.from) < halfPatience {
-		m.wakeGuestAt(g, half.from.Add(halfPatience))
+	if due := half.from.Add(halfPatience); m.now < due {
+		m.wakeGuestAt(g, due)
 		return v, true
 	}
 	for _, h := range m.order {
-		if h != half.host && !m.excluded(g, h, half.from) {
-			m.lookLater(h, half.from)
-			v.state, v.why = Held, v.why+", and the other half may be on "+h.name
-			return v, true
+		peer := g.sights[h.name]
+		idle := peer != nil && peer.half() && !peer.fact.Job && h.state == Up && h.viewSent > half.from
+		if h == half.host || idle || m.excluded(g, h, half.from) || peer != nil && peer.whole() && h.state == Up && h.viewSent > half.from {
+			continue
 		}
+		m.lookLater(h, half.from)
+		v.state, v.why = Held, v.why+", and the other half may be on "+h.name
+		return v, true
 	}
 	v.wish = &Wish{Guest: g.name, Kind: Halve, Host: half.host.name, Live: true, Why: v.why}
 	return v, true
@@ -626,6 +636,9 @@ func offHere(m *Machine, g *guest) (verdict, bool) {
 		return verdict{state: Held, why: "somebody saved it on " + g.home.name + ": virsh start restores it there"}, true
 	case "migrated":
 		return verdict{state: Held, why: "it was migrated away from " + g.home.name + ", and no host that was seen has it"}, true
+	}
+	if s.fact.Reason == "unknown" {
+		g.ran = false // its host lost power or was booted, and it is not to blame
 	}
 	if !g.ran {
 		return m.neutral(g), true

@@ -105,7 +105,7 @@ func (m *Machine) neutral(g *guest) verdict {
 	}
 	w := &Wish{Guest: g.name, Kind: Start, Rung: g.rung.String(), Host: g.home.name, Target: g.home.name, Why: why}
 	missing := m.missing(g, g.home)
-	if missing != "" || g.yielded && !g.pol.local() {
+	if missing != "" || (g.yielded || g.unplaced != "") && !g.pol.local() {
 		w.Target, w.Barred = "", m.barred(g, false)
 	}
 	if missing != "" && g.pol.local() {
@@ -367,11 +367,28 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 		return v
 	}
 	if w.Kind.Starts() {
+		if why := m.elsewhereMaybe(g, w); why != "" {
+			return hold(why)
+		}
 		if dep := m.waitsFor(g); dep != "" {
 			return hold("it comes after " + dep)
 		}
 	}
 	return v
+}
+
+// elsewhereMaybe names a host that had the guest, does not answer, and is not
+// proven off: the guest may run there, so that it is started nowhere.
+func (m *Machine) elsewhereMaybe(g *guest, w *Wish) string {
+	for _, h := range m.order {
+		if h == g.home || h.state == Up || h.state == Returning || h.state == Fenced && h.proof != nil {
+			continue
+		}
+		if g.sights[h.name] != nil && !m.excluded(g, h, Never) {
+			return fmt.Sprintf("%s, which had it, is %s", h.name, h.state)
+		}
+	}
+	return ""
 }
 
 // againState is shown while a guest waits for the next try.

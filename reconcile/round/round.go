@@ -74,8 +74,11 @@ type Round struct {
 	planned uint64            // the machine's revision that was planned for
 	at      reconcile.Instant // of the last plan
 	due     bool
-	Faults  []string // what Check found: our own fault, and nothing of it was done
 }
+
+// PlanRefused is the rule of the record that tells of a plan that contradicts
+// itself, by the second opinion of plan.Check.
+const PlanRefused = "plan refused"
 
 // task is what is under way with one guest.
 type task struct {
@@ -266,8 +269,10 @@ func (r *Round) plan(out *[]Effect, now reconcile.Instant) {
 	changes := plan.Diff(in, r.kinds)
 	p := plan.Build(in, changes, nil)
 	if found := plan.Check(p, in); len(found) > 0 {
-		r.Faults = append(r.Faults, found...)
-		panic("round: a plan that contradicts itself: " + strings.Join(found, "; "))
+		*out = append(*out, reconcile.Decide{Record: reconcile.Record{
+			At: now, Rule: PlanRefused, Because: strings.Join(found, "; "), Not: "nothing of this plan is carried out: this is a fault of 3rc, please report it", Tell: true,
+		}})
+		return
 	}
 	slots := map[string]int{}
 	for name, h := range in.Standing.Hosts {

@@ -25,6 +25,7 @@ func (w *World) act(a schema.Act) {
 	} else if named[a.Verb] == nil {
 		panic("sim: nothing does " + a.Verb)
 	}
+	w.check.reach()
 	w.observe()
 }
 

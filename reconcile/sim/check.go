@@ -59,7 +59,7 @@ func (c *checker) fail(rule, format string, args ...any) {
 func (c *checker) reach() {
 	for _, h := range c.w.cfg.Hosts {
 		t := c.w.fleet.HostState(h.Name)
-		ok := t.Power && t.Booted && t.Network && t.Libvirtd == fake.Up && !c.w.cut
+		ok := t.Power && t.Booted && t.Network && t.Libvirtd == fake.Up && !c.w.cut && 2*c.w.slow[h.Name] < time.Duration(c.w.cfg.HostHysteresis(h).Timeout)
 		if _, was := c.reachable[h.Name]; ok && !was {
 			c.reachable[h.Name] = c.w.now()
 		} else if !ok {
@@ -237,6 +237,9 @@ func (c *checker) started(vm *schema.VM, op plan.Op) {
 
 // decided counts the rungs: attempts never exceed what the policy permits.
 func (c *checker) decided(r reconcile.Record) {
+	if r.Rule == round.PlanRefused {
+		c.fail("2 permission", "the planner contradicts itself: %s", r.Because)
+	}
 	kind, ok := strings.CutPrefix(r.Rule, "begin ")
 	if ok {
 		c.rung[r.Guest] = kind

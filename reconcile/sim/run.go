@@ -38,7 +38,8 @@ type World struct {
 	down        map[string]*downtime
 	seen        uint64
 	logged      int
-	tolerant    map[string]bool // guests that somebody else may run twice
+	slow        map[string]time.Duration // hosts that answer late
+	tolerant    map[string]bool          // guests that somebody else may run twice
 }
 
 // Line is one line of the timeline.
@@ -72,7 +73,7 @@ type Options struct {
 
 // newWorld makes the fleet of a configuration and starts its watch.
 func newWorld(cfg *schema.Config, start map[string]string, timing fake.Timing, opts Options) (*World, error) {
-	w := &World{given: cfg, cfg: simple(cfg), q: &fake.Queue{}, rnd: rand.New(rand.NewPCG(opts.Seed, 0x3c)), down: map[string]*downtime{}, tolerant: map[string]bool{}}
+	w := &World{given: cfg, cfg: simple(cfg), q: &fake.Queue{}, rnd: rand.New(rand.NewPCG(opts.Seed, 0x3c)), down: map[string]*downtime{}, tolerant: map[string]bool{}, slow: map[string]time.Duration{}}
 	fleet, err := build(w.cfg, start, w.q, func() {})
 	if err != nil {
 		return nil, err
