@@ -222,3 +222,47 @@ func TestInterruptedRehearsalsEnd130(t *testing.T) {
 		}
 	}
 }
+
+// What a campaign finds depends on the machine's faults: these are made up.
+func TestATrialThatFailedIsShown(t *testing.T) {
+	a := &app{chdir: "my fleet", vars: []string{"var\x00a=" + canary, "var-file\x00x.hcl"}}
+	f := testFlags{seed: 40, campaign: 10, own: true}
+	bad := sim.CampaignFailure{
+		Seed: 42, Schedule: "scenario \"found\" {\n\n}\n",
+		Violations: []sim.Violation{{At: time.Minute, Rule: "1 never two copies", Text: "web runs on h1 and h2"}},
+	}
+	for i := range foundLines + 3 {
+		bad.Timeline = append(bad.Timeline, sim.Line{At: time.Duration(i) * time.Second, Who: "h1", Text: fmt.Sprintf("line %d.", i)})
+	}
+	res := sim.CampaignResult{Runs: 7, Failures: []sim.CampaignFailure{bad}}
+	got := campaignText(f, res, a.campaignAgain)
+	for _, want := range []string{
+		"FAIL  seed 42\n\n  1m: 1 never two copies: web runs on h1 and h2\n\nThe shortest schedule found:\n\n  scenario \"found\" {\n\n  }\n\nIts timeline:\n\n           …  (3 lines)\n   0m03.000s  h1           line 3.\n",
+		"\nTo repeat it: 3rc test -chdir='my fleet' -var-file=x.hcl -campaign 1 -own -seed 42 -v (and the same -var)\n\n10 trials from seed 40: 6 passed, 1 failed, 3 not run.\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not say %q:\n%s", want, got)
+		}
+	}
+	f.verbose = true
+	if got := campaignText(f, res, a.campaignAgain); !strings.Contains(got, "line 0.") || sings([]byte(got)) {
+		t.Errorf("%s", got)
+	}
+	doc := campaignJSON(f, res)
+	if doc.Passed != 6 || doc.Failed != 1 || doc.NotRun != 3 || doc.Failures[0].Violations[0].At != "1m" || len(doc.Failures[0].Timeline) != foundLines+3 {
+		t.Errorf("%+v", doc)
+	}
+}
+
+func TestAnInterruptedCampaignReportsWhatWasRun(t *testing.T) {
+	a := &app{chdir: ".", errOut: io.Discard, stop: make(chan struct{})}
+	close(a.stop)
+	f := testFlags{seed: 1, campaign: 1 << 30, parallel: 1}
+	res, err := a.trials(f, nil)
+	if err != nil || res.Runs >= 1000 {
+		t.Errorf("%d runs, %v", res.Runs, err)
+	}
+	if got := campaignText(f, res, a.campaignAgain); !strings.Contains(got, "not run.\n") {
+		t.Errorf("%s", got)
+	}
+}

@@ -40,6 +40,8 @@ type testFlags struct {
 	seed     uint64
 	junit    string
 	parallel int
+	campaign int // trials
+	own      bool
 }
 
 func (a *app) testCommand() *cobra.Command {
@@ -47,21 +49,25 @@ func (a *app) testCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "test [FILTER]",
 		Short: "Rehearse the scenarios beside the files, in virtual time",
-		Long:  testLong,
+		Long:  testLong + campaignLong,
 		Example: "  3rc test\n  3rc test 'h1 loses power' -v\n  3rc test '^h[12] ' -seed 7\n" +
-			"  3rc test power -junit report.xml",
+			"  3rc test power -junit report.xml\n  3rc test -campaign 1000 -seed 42",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fmt.Errorf("test takes one FILTER, and these are %d words. If they are one name, quote it: 3rc test %s", len(args), quoted(strings.Join(args, " ")))
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				f.filter = args[0]
 			}
-			if f.parallel < 1 {
-				return errors.New("-parallel must be at least 1")
+			campaign := c.Flags().Changed("campaign")
+			if err := f.contradiction(campaign); err != nil {
+				return err
+			}
+			if campaign {
+				return a.campaign(f)
 			}
 			return a.test(f)
 		},
@@ -71,6 +77,8 @@ func (a *app) testCommand() *cobra.Command {
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "of everything that is random")
 	c.Flags().StringVar(&f.junit, "junit", "", "write a report in JUnit's XML to a file as well")
 	c.Flags().IntVar(&f.parallel, "parallel", runtime.GOMAXPROCS(0), "how many are run at a time")
+	c.Flags().IntVar(&f.campaign, "campaign", 0, "run so many random trials instead")
+	c.Flags().BoolVar(&f.own, "own", false, "with -campaign: the configuration's fleet, with random faults")
 	_ = c.MarkFlagFilename("junit", "xml")
 	return c
 }

@@ -79,7 +79,7 @@ func (r *report) fill(t *testedScenario, res *sim.Result) {
 }
 
 func (r *report) failure(f sim.Failure, res *sim.Result) testFailure {
-	at := *place(f, res.Scenario)
+	at := *shownAt(f, res.Scenario)
 	out := testFailure{
 		At: moment(f.At), Want: f.Want, Got: f.Got, Look: f.Look, About: subject(f, r.cfg), Always: always(f),
 		Range: rangeOf(at), Snippet: snippetOf(r.files, at),

@@ -167,7 +167,7 @@ func (r *report) diagnostic(f sim.Failure, res *sim.Result) *hcl.Diagnostic {
 	d := &hcl.Diagnostic{
 		Severity: hcl.DiagError, Summary: r.summary(f, res),
 		Detail:  fmt.Sprintf("Wanted: %s.\nGot: %s.", f.Want, f.Got),
-		Subject: place(f, res.Scenario),
+		Subject: shownAt(f, res.Scenario),
 	}
 	if f.Look != "" {
 		d.Detail += "\n" + strings.ToUpper(f.Look[:1]) + f.Look[1:] + "."
@@ -188,9 +188,9 @@ func (r *report) summary(f sim.Failure, res *sim.Result) string {
 	return "Not as expected at " + moment(f.At)
 }
 
-// place is where a failure is shown: what is always checked stands nowhere, so
+// shownAt is where a failure is shown: what is always checked stands nowhere, so
 // that it is the scenario.
-func place(f sim.Failure, sc *schema.Scenario) *hcl.Range {
+func shownAt(f sim.Failure, sc *schema.Scenario) *hcl.Range {
 	if always(f) {
 		return &sc.Range
 	}
@@ -222,32 +222,37 @@ func (r *report) excerpt(b *strings.Builder, group []sim.Failure, res *sim.Resul
 	expected()
 }
 
-// again is the command that repeats a scenario. Values of -var may be secrets,
-// and are left out.
+// again is the command that repeats a scenario.
 func (r *report) again(name string) string {
-	var b strings.Builder
-	b.WriteString("3rc test")
-	if r.chdir != "." {
-		b.WriteString(" -chdir=" + word(r.chdir))
-	}
-	hidden := false
-	for _, v := range r.vars {
-		kind, text, _ := strings.Cut(v, "\x00")
-		if kind == "var-file" {
-			b.WriteString(" -var-file=" + word(text))
-		} else {
-			hidden = true
-		}
-	}
 	dashes := ""
 	if strings.HasPrefix(name, "-") {
 		dashes = "-- " // else it would be taken for a flag
 	}
-	fmt.Fprintf(&b, " -seed %d -v %s%s", r.flags.seed, dashes, quoted(name))
-	if hidden {
-		b.WriteString(" (and the same -var)")
+	return fmt.Sprintf("3rc test%s -seed %d -v %s%s%s", r.place(), r.flags.seed, dashes, quoted(name), r.sameVars())
+}
+
+// place are the flags that say what was read, as a shell takes them.
+func (a *app) place() string {
+	var b strings.Builder
+	if a.chdir != "." {
+		b.WriteString(" -chdir=" + word(a.chdir))
+	}
+	for _, v := range a.vars {
+		if kind, text, _ := strings.Cut(v, "\x00"); kind == "var-file" {
+			b.WriteString(" -var-file=" + word(text))
+		}
 	}
 	return b.String()
+}
+
+// sameVars stands for values of -var, which may be secrets.
+func (a *app) sameVars() string {
+	for _, v := range a.vars {
+		if strings.HasPrefix(v, "var\x00") {
+			return " (and the same -var)"
+		}
+	}
+	return ""
 }
 
 // word quotes an argument where a shell would not take it as it is.

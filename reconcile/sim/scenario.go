@@ -138,7 +138,7 @@ func (w *World) limits(sc *schema.Scenario, res *Result) {
 		most := time.Duration(sc.Limit.Most[name])
 		if d := w.downtimeOf(name); d > most {
 			res.Failures = append(res.Failures, Failure{
-				At: w.now(), Want: fmt.Sprintf("%s is down for no more than %s", name, most), Got: fmt.Sprintf("it was down for %s", d.Round(time.Millisecond)),
+				At: w.now(), Want: fmt.Sprintf("%s is down for no more than %s", name, sc.Limit.Most[name]), Got: fmt.Sprintf("it was down for %s", schema.Duration(d.Round(time.Millisecond))),
 				Look: "see the lines of " + name + " in the timeline", Range: sc.Limit.AtKey("downtime", name),
 			})
 		}
