@@ -455,6 +455,9 @@ func (m *Machine) guestProbed(e GuestProbed) {
 // sign keeps an answer for the life of its host: of several probes at one
 // instant any good is good.
 func (g *guest) sign(sent Instant, a Answer) {
+	if a == Bad {
+		g.signs.bad = max(g.signs.bad, sent)
+	}
 	for i := range g.signs.ring {
 		if x := &g.signs.ring[i]; x.sent == sent && x.answer != Good && a != Unknown {
 			x.answer = a

@@ -93,6 +93,7 @@ type bad struct {
 type signs struct {
 	next Instant
 	ring []sign
+	bad  Instant // the newest question that is known to have failed
 }
 
 type sign struct {
@@ -143,7 +144,7 @@ func (h *host) timers(m *Machine) {
 func (h *host) apply(p *HostPolicy) {
 	h.pol = p
 	for len(h.probes) < p.Probes {
-		h.probes = append(h.probes, signs{next: Never})
+		h.probes = append(h.probes, signs{next: Never, bad: Never})
 	}
 	h.probes = h.probes[:p.Probes]
 	if len(h.power) != len(p.Fences) {
@@ -223,6 +224,9 @@ func (s *signs) note(sent Instant, fall int) {
 // answer puts an answer to its question. One that was not our side's to give is
 // as if it had never been asked.
 func (s *signs) answer(sent Instant, a Answer) {
+	if a == Bad {
+		s.bad = max(s.bad, sent)
+	}
 	for i := range s.ring {
 		if s.ring[i].sent != sent {
 			continue
@@ -239,7 +243,8 @@ func (s *signs) answer(sent Instant, a Answer) {
 func (h *host) residents() []*guest { return sortedGuests(h.homes) }
 
 // good tells whether one of the last questions was answered; complete, whether
-// enough of them were sent to say that none was.
+// enough of them were sent to say that none was, and the first of them is known to
+// have failed.
 func (s *signs) good(since Instant, fall int) (good, complete bool) {
 	n := 0
 	for _, x := range s.ring {
@@ -249,5 +254,5 @@ func (s *signs) good(since Instant, fall int) (good, complete bool) {
 		n++
 		good = good || x.answer == Good
 	}
-	return good, n >= fall
+	return good, n >= fall && s.bad >= since
 }

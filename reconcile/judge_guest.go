@@ -89,7 +89,7 @@ func (m *Machine) judgeGuest(g *guest) {
 	if name == "" {
 		panic("reconcile: no rule for guest " + g.name)
 	}
-	if s, _ := m.stale(g); s != nil && s.host.state == Returning && g.task == nil && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts()) {
+	if s, _ := m.stale(g); s != nil && (s.host.state == Returning || g.doubtful[s.host.name] != 0) && g.task == nil && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts()) {
 		v.wish = m.sweepWish(g, s) // whatever becomes of the guest: the host takes nothing before it is swept
 	}
 	if v.state == Held && g.unplaced != "" {
@@ -108,7 +108,7 @@ func (m *Machine) resolveDoubts(g *guest) {
 	for name, at := range g.doubtful {
 		h := m.hosts[name]
 		switch {
-		case h == nil || h.state == Fenced && h.proof != nil && h.proof.at > at:
+		case h == nil || h.state == Fenced && h.proof != nil:
 		case h.state != Up:
 			continue
 		default:
@@ -239,7 +239,7 @@ func (m *Machine) locate(g *guest) {
 	}
 	g.home = best.host
 	g.home.homes[g] = true
-	g.signs = signs{}
+	g.signs = signs{bad: Never}
 	g.lostAt = Never
 	m.trust(g.home)
 	m.save()
@@ -249,25 +249,24 @@ func (m *Machine) locate(g *guest) {
 }
 
 func worth(s *sight) int {
-	off := s.host.state == Fenced
 	switch {
 	case s.whole() && s.host.state == Up:
 		return 6
-	case s.whole() && !off:
+	case s.whole():
 		return 5
-	case s.fact.State.Live() && !off:
+	case s.fact.State.Live():
 		return 4
-	case !off:
-		return 3
 	}
 	return 1
 }
 
+// newer tells whether a definition is the later one; of two of one age, that on a
+// host that is not proven off.
 func newer(a, b *sight) bool {
 	if a.mark != nil && b.mark != nil && a.mark.Generation != b.mark.Generation {
 		return a.mark.Generation > b.mark.Generation
 	}
-	return false
+	return a.host.state != Fenced && b.host.state == Fenced
 }
 
 func (g *guest) here() *sight {

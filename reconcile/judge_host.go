@@ -3,6 +3,8 @@ package reconcile
 import (
 	"fmt"
 	"time"
+
+	"3rc/schema/inventory"
 )
 
 // hostRule is one line of the table of machine.md section 2: in that state, when
@@ -219,8 +221,23 @@ func (m *Machine) proven(h *host) {
 		h.proof = &proof{at: at, devices: devices}
 	}
 	h.proof.epoch = h.epoch
+	m.dead(h)
 	h.order = fenceOrder{}
 	m.readPower(h)
+}
+
+// dead takes the processes of a host that is proven off for gone. Its definitions
+// are still there.
+func (m *Machine) dead(h *host) {
+	h.view = nil
+	for _, g := range m.listed {
+		if s := g.sights[h.name]; s != nil && s.fact.State.Live() {
+			gone := *s
+			gone.fact.State, gone.fact.Reason, gone.fact.LiveXML, gone.fact.Job = inventory.StateOff, "unknown", "", false
+			g.sights[h.name] = &gone
+			m.touchGuest(g)
+		}
+	}
 }
 
 // switchedOn tells whether a device on whose word the proof stands says on now.
@@ -321,9 +338,9 @@ func (m *Machine) maintained(h *host, was bool) {
 	m.save()
 	m.allGuests = true
 	m.touch(h)
-	if was && !h.state.lost() {
+	if was {
 		m.become(h, HostNew)
-		h.began, h.l = Never, newCounter()
+		h.began, h.l, h.proof, h.order = Never, newCounter(), nil, fenceOrder{}
 		m.note(Record{Host: h.name, Rule: "out of maintenance", To: string(HostNew), Because: "it is judged anew"})
 		m.look(h)
 		return
@@ -422,8 +439,8 @@ func (m *Machine) halted() string {
 		return "this watcher does not lead"
 	case m.breaker.open:
 		return "the breaker is open: too many hosts are in trouble at once"
-	case trouble+fresh > m.pol.lostLimit(all) && fresh > 0:
-		return "too many hosts are not judged yet"
+	case trouble+fresh > m.pol.lostLimit(all):
+		return "too many hosts are in trouble, or not judged yet"
 	}
 	return ""
 }

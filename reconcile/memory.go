@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -166,7 +168,8 @@ type Recall struct {
 func (m *Machine) recall(r Recall) {
 	c := clock{m.now, r.Wall}
 	m.paused = r.Paused
-	for name, hm := range r.Hosts {
+	for _, name := range slices.Sorted(maps.Keys(r.Hosts)) {
+		hm := r.Hosts[name]
 		h := m.hosts[name]
 		if h == nil && hm.Policy != nil {
 			h = newHost(hm.Policy, m.now)
@@ -181,7 +184,8 @@ func (m *Machine) recall(r Recall) {
 		h.trusted, h.drained, h.moved, h.flap = hm.Trusted, hm.Drained, hm.Moved, c.unflap(hm.Flap)
 		h.epoch, h.oldView, h.oldHolds = hm.Epoch, c.instant(hm.Seen), hm.Holds
 	}
-	for name, gm := range r.Guests {
+	for _, name := range slices.Sorted(maps.Keys(r.Guests)) {
+		gm := r.Guests[name]
 		if g := m.guests[name]; g != nil {
 			g.recall(m, gm, c)
 		}

@@ -166,6 +166,8 @@ func (m *Machine) unplaced(e Unplaced) {
 	m.touchGuest(g)
 }
 
+const ignoredText = "it is ignored by now"
+
 // WakeAt has a guest looked at again at an instant.
 func (m *Machine) WakeAt(guest string, at Instant) {
 	if g := m.guests[guest]; g != nil {
@@ -178,6 +180,9 @@ func (m *Machine) MayAct(guest string, on ...string) (Ruling, string) {
 	g := m.guests[guest]
 	if g == nil || g.task == nil {
 		return No, "nothing of it is under way"
+	}
+	if g.pol.State == "ignored" {
+		return No, ignoredText
 	}
 	if !m.leads || m.paused {
 		return No, m.breaking()
@@ -250,8 +255,11 @@ func (m *Machine) MayStart(guest, on string) (Ruling, string) {
 	if g == nil || g.task == nil || target == nil {
 		return No, "nothing of it is under way"
 	}
-	if target.state != Up {
-		return No, fmt.Sprintf("%s is %s", on, target.state)
+	if g.pol.State == "ignored" {
+		return No, ignoredText
+	}
+	if target.state != Up || target.maintenance() {
+		return No, fmt.Sprintf("%s is %s, and may be in maintenance", on, target.state)
 	}
 	if !m.leads || m.paused {
 		return No, m.breaking()
@@ -408,6 +416,9 @@ func (m *Machine) MayStop(guest, on string) (Ruling, string) {
 	g, h := m.guests[guest], m.hosts[on]
 	if g == nil || g.task == nil || h == nil {
 		return No, "nothing of it is under way"
+	}
+	if g.pol.State == "ignored" {
+		return No, ignoredText
 	}
 	t := g.task
 	if !m.leads || m.paused {

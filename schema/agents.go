@@ -29,7 +29,7 @@ type AgentOption struct {
 	Name     string
 	Kind     AgentKind
 	Choices  []string // of AgentChoice
-	Required bool
+	Required bool     // and without a default
 	Secret   bool
 	Instead  string // the name that an old option has now
 	Doc      string

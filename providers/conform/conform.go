@@ -33,6 +33,7 @@ const (
 	Sizes    Need = "sizes"     // volumes can be made larger
 	Power    Need = "power"     // hosts lose their power, and boot
 	Daemons  Need = "daemons"   // libvirtd can be stopped and hung
+	Disks    Need = "disks"     // there is a directory whose storage can fail
 	Networks Need = "networks"  // hosts can be cut off
 )
 
@@ -57,6 +58,9 @@ type Site struct {
 	Kind func(error) error
 	// Shared is a directory that all hosts see, and may make entries in.
 	Shared string
+	// Fragile is a directory of the last host. pool_lost and pool_back, of the host,
+	// make writes to it fail, and work again.
+	Fragile string
 	// Domain is the XML of a guest whose first disk is that file. number tells its
 	// guests apart, from 1.
 	Domain func(name, uuid string, number int, disk string) string

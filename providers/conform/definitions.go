@@ -84,6 +84,24 @@ var definitions = []Behaviour{
 		r.done(with(g, plan.DomainDestroy))
 		r.is(r.h, 1, "absent")
 	}},
+	{Name: "a guest that is suspended keeps all that it has, and is resumed", Run: func(r *Run) {
+		r.disked(1)
+		g := guest(r.h, 1)
+		r.done(r.defined(r.h, 1), with(g, plan.DomainStart))
+		r.twice(with(g, plan.DomainSuspend))
+		r.is(r.h, 1, "paused/user")
+		if f := r.domain(r.h, 1); f.Job || f.LiveXML == "" {
+			r.Fatalf("suspended: %+v", f)
+		}
+		r.fails(with(g, plan.DomainStart), ErrStale)
+		r.fails(with(g, plan.DomainUndefine, expect(plan.IsOff)), ErrStale)
+		r.twice(with(g, plan.DomainResume, expect(plan.IsPaused)))
+		r.is(r.h, 1, "running/unpaused")
+		r.done(with(g, plan.DomainSuspend), with(g, plan.DomainDestroy))
+		r.is(r.h, 1, "off/destroyed")
+		r.fails(with(g, plan.DomainSuspend), ErrStale)
+		r.fails(with(g, plan.DomainResume), ErrStale)
+	}},
 	{Name: "autostart is kept, of what is defined", Run: func(r *Run) {
 		r.done(r.defined(r.h, 1))
 		r.twice(with(guest(r.h, 1), plan.SetAutostart, func(op *plan.Op) { op.On = true }))
@@ -166,6 +184,19 @@ var storage = []Behaviour{
 		if _, ok := r.view(r.h).Find(inventory.Pool, pool); ok {
 			r.Fatalf("the pool is still there")
 		}
+	}},
+	{Name: "a pool that is active stays where it is until it is stopped", Needs: []Need{Guests}, Run: func(r *Run) {
+		r.pools(r.h)
+		p := r.pool(r.h)
+		other := with(p, plan.PoolDefine, xml(strings.Replace(p.XML, r.Shared, r.Shared+"-2", 1)))
+		r.twice(other)
+		r.done(with(volume(r.h, "conf-v"), plan.VolumeCreate))
+		f, _ := r.view(r.h).Volume(pool, "conf-v")
+		at, _ := r.view(r.h).Find(inventory.Pool, pool)
+		if !strings.Contains(f.XML, r.Shared+"/conf-v<") || !strings.Contains(at.XML, r.Shared+"-2<") {
+			r.Fatalf("the volume is:\n%s\nand the pool:\n%s", f.XML, at.XML)
+		}
+		r.done(with(p, plan.PoolStop), with(p, plan.PoolDefine), with(p, plan.PoolStart), with(volume(r.h, "conf-v"), plan.VolumeDelete))
 	}},
 	{Name: "a volume is never made over another", Run: func(r *Run) {
 		r.pools(r.h)

@@ -41,6 +41,22 @@ var faults = []Behaviour{
 		r.seen(h)
 		r.becomes(h, 1, "running/booted")
 	}},
+	{Name: "a guest that cannot write is paused until it is resumed", Needs: []Need{Guests, Disks}, Run: func(r *Run) {
+		h := r.victim()
+		there := *r.Site
+		there.Shared = r.Fragile
+		r.Site = &there
+		g := r.runs(1, h)
+		r.eventually("an answer of the guest", func() bool { return r.Answers(g.Name, 1) })
+		r.Fault("pool_lost", h)
+		r.becomes(h, 1, "paused/ioerror")
+		r.Fault("pool_back", h)
+		r.Pass(3 * time.Second)
+		r.is(h, 1, "paused/ioerror")
+		r.done(with(g, plan.DomainResume, expect(plan.IsPaused)))
+		r.is(h, 1, "running/unpaused")
+		r.eventually("an answer of the guest", func() bool { return r.Answers(g.Name, 1) })
+	}},
 	{Name: "a cut host's guest runs on, and keeps its lock", Needs: []Need{Guests, TwoHosts, Networks}, Run: func(r *Run) {
 		h := r.victim()
 		r.runs(1, h, r.h)

@@ -67,9 +67,9 @@ func (f *Fleet) AskGuest(guest, probe string, answer func(error)) {
 type Agent int
 
 const (
-	AgentWorks Agent = iota
-	AgentAbsent
-	AgentFrozen // for a backup or a snapshot: it answers nothing but a thaw
+	AgentWorks  Agent = iota // it answers while the guest is up
+	AgentAbsent              // there is none
+	AgentFrozen              // for a backup or a snapshot: it answers nothing but a thaw
 )
 
 // Agent says what a guest's agent does.

@@ -39,8 +39,8 @@ func newConformSite() *conform.Site {
 		f.AddHost(h, inventory.Capacity{CPUs: 8, Memory: 64 << 30})
 	}
 	site := &conform.Site{
-		Hosts: f.Hosts(), Shared: "/shared/conf", Image: "image:x", ImageBytes: 64 << 20,
-		Has:    []conform.Need{conform.Guests, conform.TwoHosts, conform.Memory, conform.Sizes, conform.Power, conform.Daemons, conform.Networks},
+		Hosts: f.Hosts(), Shared: "/shared/conf", Fragile: "/small/conf", Image: "image:x", ImageBytes: 64 << 20,
+		Has:    []conform.Need{conform.Guests, conform.TwoHosts, conform.Memory, conform.Sizes, conform.Power, conform.Disks, conform.Daemons, conform.Networks},
 		Look:   func(host string) inventory.View { return f.Look()[host] },
 		Do:     func(op plan.Op) error { return f.Do(context.Background(), op, nil) },
 		Begin:  func(op plan.Op) { f.Begin(op, func(error) {}) },
@@ -50,6 +50,14 @@ func newConformSite() *conform.Site {
 		Kind:   conformKind,
 	}
 	site.Fault = func(verb, name string) {
+		switch verb {
+		case "pool_lost":
+			f.PoolLost("conf-pool", name)
+			return
+		case "pool_back":
+			f.PoolBack("conf-pool", name)
+			return
+		}
 		if err := s.fault([]string{verb, name}, nil); err != nil {
 			panic(err)
 		}

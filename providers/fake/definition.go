@@ -29,6 +29,7 @@ type diskSource struct {
 	target       string
 	readonly     bool // QEMU takes no write lock
 	shareable    bool // QEMU takes no lock
+	stops        bool // error_policy="stop": the guest is paused when it cannot be written to
 }
 
 // The caches are for all fleets of the process: what comes out depends on what
@@ -133,6 +134,9 @@ func definitionOf(text string) (*definition, error) {
 // sourceOf tells where a disk lies; false for an empty drive.
 func sourceOf(disk *lx.DomainDisk) (diskSource, bool) {
 	out := diskSource{readonly: disk.ReadOnly != nil || disk.Device == "cdrom", shareable: disk.Shareable != nil}
+	if disk.Driver != nil {
+		out.stops = disk.Driver.ErrorPolicy == "stop"
+	}
 	if disk.Target != nil {
 		out.target = disk.Target.Dev
 	}

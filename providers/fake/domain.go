@@ -77,6 +77,8 @@ func (f *Fleet) achieved(op plan.Op, d *domain) bool {
 		return d == nil && to != nil && to.def != nil && to.reason != "migration"
 	case plan.DomainStart, plan.DomainResume:
 		return d != nil && d.state == inventory.StateRunning
+	case plan.DomainSuspend:
+		return d != nil && d.state == inventory.StatePaused
 	case plan.DomainDestroy, plan.DomainShutdown:
 		return d == nil || d.proc == nil
 	case plan.DomainUndefine:
@@ -89,6 +91,8 @@ func (t *task) onDomain(d *domain) {
 	switch t.op.Verb {
 	case plan.DomainStart:
 		t.start(d)
+	case plan.DomainSuspend:
+		t.finish(t.suspendDomain(d))
 	case plan.DomainResume:
 		t.finish(t.resumeDomain(d))
 	case plan.DomainDestroy:
@@ -148,7 +152,6 @@ func (t *task) start(d *domain) {
 		t.finish(fmt.Errorf("%s on %s: %w: it was to be off, and is %s", d.name, t.h.name, ErrStale, d.state))
 		return
 	}
-	fails := t.f.guest(d.name).failStart.strikes(t.h.name)
 	p, err := t.h.spawn(d, d.def, false)
 	if err != nil {
 		d.state, d.reason = inventory.StateOff, "failed"
@@ -157,6 +160,7 @@ func (t *task) start(d *domain) {
 		return
 	}
 	t.hold(d)
+	fails := t.f.guest(d.name).failStart.strikes(t.h.name)
 	t.after(t.f.Timing.Start, func() {
 		switch {
 		case d.proc != p:
@@ -178,8 +182,23 @@ func (p *process) begun() {
 		return
 	}
 	p.dom.saved = false
+	if p.written() != p.dom.savedAt+p.locks() {
+		// Its memory knows nothing of what another copy wrote meanwhile.
+		for _, o := range p.open {
+			p.h.f.corrupt(o.file)
+		}
+	}
 	p.run("restored", false)
 	p.wake(0)
+}
+
+// suspendDomain halts the process, which keeps its locks.
+func (t *task) suspendDomain(d *domain) error {
+	if d.proc == nil || d.state != inventory.StateRunning {
+		return fmt.Errorf("%s on %s: %w: it was to be running, and is %s", d.name, t.h.name, ErrStale, d.state)
+	}
+	d.proc.stand("user")
+	return nil
 }
 
 func (t *task) resumeDomain(d *domain) error {

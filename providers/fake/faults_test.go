@@ -15,6 +15,24 @@ var bmcs = map[string]fake.BMCState{"bmc_up": fake.Works, "bmc_down": fake.Down,
 
 var orders = map[string]fake.Orders{"fence_works": fake.OrdersWork, "fence_fails": fake.OrdersFail, "fence_hangs": fake.OrdersHang}
 
+// switched puts something of a host into a state, if a command names one.
+func (s *script) switched(name string, rest []string, args map[string]string) bool {
+	if d, ok := daemons[name]; ok {
+		s.f.Libvirtd(rest[0], d)
+		return true
+	}
+	if b, ok := bmcs[name]; ok {
+		device, _ := strconv.Atoi(args["device"])
+		s.f.BMC(rest[0], device, b)
+		return true
+	}
+	o, ok := orders[name]
+	if ok {
+		s.f.FenceOrders(rest[0], o)
+	}
+	return ok
+}
+
 // fault makes happen what a command names, in the words of scenario files where
 // they have one.
 func (s *script) fault(w []string, args map[string]string) error {
@@ -27,17 +45,7 @@ func (s *script) fault(w []string, args map[string]string) error {
 	if args["hosts"] != "" {
 		hosts = strings.Split(args["hosts"], ",")
 	}
-	if d, ok := daemons[name]; ok {
-		s.f.Libvirtd(rest[0], d)
-		return nil
-	}
-	if b, ok := bmcs[name]; ok {
-		device, _ := strconv.Atoi(args["device"])
-		s.f.BMC(rest[0], device, b)
-		return nil
-	}
-	if o, ok := orders[name]; ok {
-		s.f.FenceOrders(rest[0], o)
+	if s.switched(name, rest, args) {
 		return nil
 	}
 	if fn, ok := map[string]func(string){

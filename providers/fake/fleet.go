@@ -26,11 +26,17 @@ var (
 	ErrRefused = errors.New("connection refused")
 	// ErrTimeout: no answer came, and nobody knows what became of the operation.
 	ErrTimeout = errors.New("outcome not known")
-	ErrExists  = errors.New("exists already")
+	// ErrExists: something of that name is there, and nothing was overwritten.
+	ErrExists = errors.New("exists already")
+	// ErrMissing: what the operation is about, or needs, is not there.
 	ErrMissing = errors.New("not found")
-	ErrStale   = errors.New("changed since the plan was made")
+	// ErrStale: the world differs from what the plan was made from.
+	ErrStale = errors.New("changed since the plan was made")
+	// ErrNoSpace: the storage is full.
 	ErrNoSpace = errors.New("no space left on device")
-	ErrLocked  = errors.New(`failed to get "write" lock`)
+	// ErrLocked: another process writes to the disk.
+	ErrLocked = errors.New(`failed to get "write" lock`)
+	// ErrRunning: it cannot be done while that is active.
 	ErrRunning = errors.New("is running")
 	// ErrFailed: it was tried and did not work.
 	ErrFailed = errors.New("failed")
@@ -68,6 +74,10 @@ type Fleet struct {
 	// NeedsSystem keeps a guest from answering whose first disk was made empty and
 	// never installed. Otherwise such a guest is taken to boot from it.
 	NeedsSystem bool
+	// HonoursErrorPolicy pauses a guest whose storage is lost only if its disk says
+	// error_policy="stop". QEMU's own default, enospace, reports any other error to
+	// the guest, which runs on and is not well. Otherwise all are paused.
+	HonoursErrorPolicy bool
 	// Retransmit is how long an operation, sent to a host whose network is cut, is
 	// still delivered when the network heals, as TCP does. Zero: it is lost.
 	Retransmit time.Duration
@@ -99,12 +109,13 @@ func New(c Clock) *Fleet {
 	}
 }
 
-// AddHost adds a host that is up, with one fence device.
+// AddHost adds a host that is up. Until it is given others it has one fence
+// device, a Board with number 0.
 func (f *Fleet) AddHost(name string, c inventory.Capacity) {
 	h := &host{
 		f: f, name: name, capacity: c, powered: true, booted: true,
 		pools: map[string]*pool{}, networks: map[string]*network{}, domains: map[string]*domain{}, local: map[string]*directory{},
-		lost: map[string]loss{}, wakes: map[string]bool{}, devices: []*device{{}},
+		lost: map[string]loss{}, wakes: map[string]bool{}, devices: []*device{{}}, bare: true,
 	}
 	h.wired = h
 	f.byName[name] = h

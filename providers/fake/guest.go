@@ -59,6 +59,7 @@ func (f *Fleet) ShutdownGuest(guest string) { f.each(guest, (*process).pressed) 
 func (f *Fleet) RebootGuest(guest string) {
 	f.each(guest, func(p *process) {
 		if p.up() {
+			p.failing = false
 			p.wake(f.Timing.Guest)
 			p.h.touch()
 		}

@@ -11,9 +11,9 @@ import (
 type Daemon int
 
 const (
-	Up      Daemon = iota
-	Stopped        // nothing listens at its port
-	Hung           // it accepts connections and answers nothing; what it is sent waits
+	Up      Daemon = iota // it answers
+	Stopped               // nothing listens at its port
+	Hung                  // it accepts connections and answers nothing; what it is sent waits
 )
 
 func (d Daemon) String() string { return [...]string{"up", "stopped", "hung"}[d] }
@@ -47,6 +47,7 @@ type host struct {
 	slow    time.Duration
 
 	devices []*device
+	bare    bool // its only device is the one that every host has
 	orders  Orders
 	wired   *host // whose power the devices switch
 
@@ -174,7 +175,7 @@ func (h *host) start() {
 		n.active = n.autostart
 	}
 	for _, p := range h.pools {
-		p.active = p.autostart
+		p.active, p.path = p.autostart, p.next
 		p.remember(h)
 	}
 	h.touch()
@@ -217,7 +218,7 @@ func (h *host) leave(how ending) {
 	h.leaving = true
 	for _, d := range h.sorted() {
 		switch p := d.proc; {
-		case p == nil:
+		case p == nil || h.daemon != Up: // nobody tells it
 		case h.saves:
 			h.after(h.f.Timing.Stop, p.save)
 		default:

@@ -45,8 +45,11 @@ func began(reason string) string {
 }
 
 func stood(reason string) string {
-	if reason == "migration" {
+	switch reason {
+	case "migration":
 		return "suspended migrated"
+	case "user":
+		return "suspended paused"
 	}
 	return "suspended " + reason
 }

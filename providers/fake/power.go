@@ -16,19 +16,19 @@ const (
 type BMCState int
 
 const (
-	Works   BMCState = iota
-	Down             // nothing
-	LiesOn           // "on", whatever is so
-	LiesOff          // "off", whatever is so
+	Works   BMCState = iota // what is so
+	Down                    // nothing
+	LiesOn                  // "on", whatever is so
+	LiesOff                 // "off", whatever is so
 )
 
 // Orders is what becomes of orders to the fence devices of a host.
 type Orders int
 
 const (
-	OrdersWork Orders = iota
-	OrdersFail        // refused with an error
-	OrdersHang        // never answered, and not carried out
+	OrdersWork Orders = iota // carried out
+	OrdersFail               // refused with an error
+	OrdersHang               // never answered, and not carried out
 )
 
 type device struct {
@@ -37,10 +37,13 @@ type device struct {
 	open   bool // an outlet that is switched off
 }
 
-// AddDevice adds a fence device to those of a host, which has a Board as number
-// 0 from the beginning, and returns its number.
+// AddDevice gives a host a fence device and returns its number, from 0. The
+// first takes the place of the one that every host has.
 func (f *Fleet) AddDevice(host string, s Supply) int {
 	h := f.host(host)
+	if h.bare {
+		h.devices, h.bare = nil, false
+	}
 	h.devices = append(h.devices, &device{supply: s})
 	return len(h.devices) - 1
 }
@@ -48,7 +51,7 @@ func (f *Fleet) AddDevice(host string, s Supply) int {
 // Devices gives a host these fence devices in place of all that it has.
 func (f *Fleet) Devices(host string, supplies ...Supply) {
 	h := f.host(host)
-	h.devices = nil
+	h.devices, h.bare = nil, false
 	for _, s := range supplies {
 		h.devices = append(h.devices, &device{supply: s})
 	}
@@ -153,13 +156,20 @@ func (h *host) unfed() bool {
 	return true
 }
 
-// suffer pauses the process if the storage of one of its disks cannot be reached.
+// suffer pauses the process if the storage of one of its disks cannot be reached,
+// or lets its guest see the error.
 func (p *process) suffer() {
 	for _, o := range p.open {
 		path, _ := split(o.file.id.Path)
-		if _, lost := p.h.at(path); lost == gone {
-			p.stand("ioerror")
-			return
+		if _, lost := p.h.at(path); lost != gone {
+			continue
 		}
+		if p.h.f.HonoursErrorPolicy && !o.src.stops {
+			p.failing = true
+			p.h.touch()
+			continue
+		}
+		p.stand("ioerror")
+		return
 	}
 }

@@ -17,6 +17,7 @@ type domain struct {
 	state            inventory.State
 	reason           string
 	proc             *process // nil if it is off
+	savedAt          uint64   // how often its disks had been written to when it was saved
 	// news: it went off while libvirtd was away, which it finds when it is back.
 	news bool
 	// busy is the operation that holds the domain's job lock.
@@ -72,6 +73,7 @@ type process struct {
 	awake   time.Duration // when the guest in it answers; not before it runs
 	half    bool          // of a migration, the receiving one: it is no copy yet
 	hung    bool
+	failing bool            // its disks gave it errors: its application is not well until it boots anew
 	ended   inventory.State // the guest stopped by itself and QEMU waits for libvirtd to notice: with this reason
 	sent    bool            // of a migration, the sending one after the switch-over: it is no copy any more
 	install bool
@@ -188,6 +190,7 @@ func (x *file) lock(p *process, src diskSource) error {
 		x.readers++
 	default:
 		x.writer = p
+		x.writers++
 	}
 	return nil
 }
@@ -224,6 +227,7 @@ func (p *process) run(reason string, boots bool) {
 	p.h.tell(p.g.name, began(reason))
 	if boots {
 		p.wake(p.h.f.Timing.Guest)
+		p.failing = false
 	}
 	p.h.touch()
 }
@@ -258,7 +262,7 @@ func (p *process) boots() bool {
 
 // answering tells whether the guest answers its probes, if packets get there.
 func (p *process) answering() bool {
-	return p.up() && !p.g.sick && !p.install
+	return p.up() && !p.g.sick && !p.failing && !p.install
 }
 
 // up tells whether the guest's system runs.
@@ -278,9 +282,31 @@ func (p *process) end() {
 // save is the guest's memory going to disk, and the process ending.
 func (p *process) save() {
 	if p.dom.proc == p && p.copy() && p.dom.def != nil && p.dom.state == inventory.StateRunning {
-		p.dom.saved = true
+		p.dom.saved, p.dom.savedAt = true, p.written()
 		p.off("saved")
 	}
+}
+
+// written tells how often a guest began to write to the process's disks.
+func (p *process) written() uint64 {
+	n := uint64(0)
+	for _, o := range p.open {
+		if !o.src.readonly {
+			n += o.file.writers
+		}
+	}
+	return n
+}
+
+// locks counts the write locks that the process takes when it starts.
+func (p *process) locks() uint64 {
+	n := uint64(0)
+	for _, o := range p.open {
+		if !o.src.readonly && !o.src.shareable {
+			n++
+		}
+	}
+	return n
 }
 
 // off is the process dying in a way that libvirtd sees: the domain is off, and a

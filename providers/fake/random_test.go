@@ -26,7 +26,7 @@ var storyLines = []string{
 	"slow HOST 2s", "slow HOST 0s", "saves HOST", "corrupt GUEST",
 	"do domain-define GUEST HOST", "do domain-start GUEST HOST", "do domain-start GUEST HOST", "do domain-start GUEST HOST", "do domain-destroy GUEST HOST",
 	"do domain-shutdown GUEST HOST limit=20s", "do domain-undefine GUEST HOST", "do domain-migrate GUEST HOST to=OTHER", "do domain-migrate GUEST HOST to=OTHER",
-	"do domain-resume GUEST HOST", "do domain-install GUEST HOST", "do pool-stop nas HOST", "do pool-start nas HOST", "do pool-refresh nas HOST",
+	"do domain-resume GUEST HOST", "do domain-suspend GUEST HOST", "do domain-install GUEST HOST", "do pool-stop nas HOST", "do pool-start nas HOST", "do pool-refresh nas HOST",
 	"do volume-clone x HOST pool=nas from=web.root.1.raw", "do volume-delete x HOST pool=nas",
 	"look HOST", "ask guest GUEST tcp", "ask power HOST 0", "ask agent HOST GUEST", "ask host HOST tcp 16509",
 }

@@ -134,6 +134,7 @@ func (s *script) fleet(hosts []string, args map[string]string) error {
 		}
 	}
 	s.f.Remembers = args["remembers"] == "true"
+	s.f.HonoursErrorPolicy = args["honours"] == "true"
 	s.f.NeedsSystem = args["needs_system"] == "true"
 	if d, err := time.ParseDuration(args["retransmit"]); err == nil {
 		s.f.Retransmit = d

@@ -28,7 +28,8 @@ type file struct {
 	content  string // "empty", "image:…", "seed:…", "installed:…", "corrupt", or what a guest wrote
 	whole    bool   // false: whoever filled it did not finish
 	writer   *process
-	readers  int // processes that hold a read lock
+	readers  int    // processes that hold a read lock
+	writers  uint64 // how often a guest began to write to it
 	gone     bool
 	xml      string
 }
@@ -96,6 +97,7 @@ const (
 // pool is a storage pool as one libvirtd knows it.
 type pool struct {
 	name, uuid, def, path string
+	next                  string // the path that it has from its next start, if it was defined anew while active
 	active, autostart     bool
 	lost                  loss
 	known                 map[string]string // volumes that libvirtd remembers, and their descriptions
@@ -189,7 +191,7 @@ func (h *host) doPool(op plan.Op) error {
 			p.remember(h)
 		}
 	case plan.PoolStop:
-		p.active = false
+		p.active, p.path = false, p.next
 		p.remember(h)
 	case plan.PoolUndefine:
 		if p.active {
@@ -212,9 +214,12 @@ func (h *host) definePool(op plan.Op, p *pool) error {
 		p = &pool{name: op.Name, lost: h.lost[op.Name]}
 		h.pools[op.Name] = p
 	}
-	p.uuid, p.def, p.path = x.UUID, op.XML, "/"+op.Name
+	p.uuid, p.def, p.next = x.UUID, op.XML, "/"+op.Name
 	if x.Target != nil && x.Target.Path != "" {
-		p.path = x.Target.Path
+		p.next = x.Target.Path
+	}
+	if !p.active {
+		p.path = p.next
 	}
 	return nil
 }

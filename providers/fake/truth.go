@@ -80,7 +80,7 @@ type GuestTruth struct {
 type HostTruth struct {
 	Power    bool
 	Booted   bool // libvirtd was started since
-	Network  bool
+	Network  bool // over which the host is asked
 	Libvirtd Daemon
 }
 
@@ -190,7 +190,7 @@ func (p *process) truth() ProcessTruth {
 // HostState is how a host is.
 func (f *Fleet) HostState(name string) HostTruth {
 	h := f.host(name)
-	return HostTruth{Power: h.powered, Booted: h.powered && h.booted, Network: !h.cut && h.silent == "", Libvirtd: h.daemon}
+	return HostTruth{Power: h.powered, Booted: h.powered && h.booted, Network: !h.cut && !h.apart && h.silent == "", Libvirtd: h.daemon}
 }
 
 // Volume is a volume that exists or existed; false if none ever did.

@@ -184,6 +184,7 @@ type parameter struct {
 	} `xml:"getopt"`
 	Content struct {
 		Type    string `xml:"type,attr"`
+		Default string `xml:"default,attr"`
 		Options []struct {
 			Value string `xml:"value,attr"`
 		} `xml:"option"`
@@ -213,11 +214,12 @@ func parse(text []byte) (*schema.FenceAgent, error) {
 		}
 	}
 	agent := &schema.FenceAgent{}
+	// What is required and has a default may be left out all the same.
 	for _, p := range doc.Parameters {
 		if p.Name == "" || notOptions[p.Name] {
 			continue
 		}
-		o := schema.AgentOption{Name: p.Name, Kind: p.kind(), Required: p.Required == "1", Secret: secret[p.long()], Doc: strings.Join(strings.Fields(p.Doc), " ")}
+		o := schema.AgentOption{Name: p.Name, Kind: p.kind(), Required: p.Required == "1" && p.Content.Default == "", Secret: secret[p.long()], Doc: strings.Join(strings.Fields(p.Doc), " ")}
 		if p.Deprecated == "1" {
 			o.Instead = instead[p.Name]
 		}

@@ -27,6 +27,9 @@ func conformDomain(name, uuid string, number int, disk string) string {
 	x := strings.NewReplacer("<name>prov-a<", "<name>"+name+"<", labUUID, uuid, "prov-a.console", name+".console",
 		guestMAC, fmt.Sprintf("52:54:00:77:00:%02x", conformCard+number),
 		"<disk type='volume'", "<disk type='file'", "<source pool='"+labPool+"' volume='prov-a-0'/>", "<source file='"+disk+"'/>").Replace(labDomain())
+	if strings.Contains(disk, "/small/") {
+		x = strings.Replace(x, "cache='none'", "error_policy='stop'", 1) // A tmpfs has no direct I/O.
+	}
 	return strings.Replace(x, "</devices>", "<panic model='isa'/></devices>", 1)
 }
 
@@ -62,6 +65,13 @@ func (l *labFaults) fault(verb, name string) {
 		lab(l.t, "boot", name)
 	case "cut", "heal":
 		lab(l.t, verb, name)
+	case "pool_lost": // The disk of conf-1 is full when it is to be written to.
+		_ = exec.Command(labScript, "exec", name, "dd", "if=/dev/zero", "of=/var/lib/libvirt/small/fill", "bs=64k").Run()
+		for i := range 3 {
+			_ = guestGet(1, fmt.Sprintf("/write?%d", i), 2*time.Second)
+		}
+	case "pool_back":
+		lab(l.t, "exec", name, "rm", "-f", "/var/lib/libvirt/small/fill")
 	case "libvirtd_stop":
 		lab(l.t, "libvirtd-stop", name)
 	case "libvirtd_hang":
@@ -94,8 +104,8 @@ func TestLabConforms(t *testing.T) {
 		state = "/tmp/3rc-lab"
 	}
 	site := &conform.Site{
-		Hosts: f.Hosts(), Shared: state + "/shared/conf", Image: "image:x", ImageBytes: uint64(max(st.Size(), 64<<20)), Kind: kindFor,
-		Has:  []conform.Need{conform.Guests, conform.TwoHosts, conform.Memory, conform.Sizes, conform.Power, conform.Daemons, conform.Networks},
+		Hosts: f.Hosts(), Shared: state + "/shared/conf", Fragile: "/var/lib/libvirt/small/conf", Image: "image:x", ImageBytes: uint64(max(st.Size(), 64<<20)), Kind: kindFor,
+		Has:  []conform.Need{conform.Guests, conform.TwoHosts, conform.Memory, conform.Sizes, conform.Power, conform.Disks, conform.Daemons, conform.Networks},
 		Look: func(host string) inventory.View { return f.LookAt(context.Background(), host, 3*time.Second) },
 		Do: func(op plan.Op) error {
 			// The connection for operations may be one that a host's death has broken.

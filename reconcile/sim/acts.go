@@ -13,6 +13,7 @@ import (
 // act makes one thing of a scenario happen.
 func (w *World) act(a schema.Act) {
 	w.say("event", "%s", describe(a))
+	w.noisy = w.now()
 	for _, n := range a.Names {
 		if do := named[a.Verb]; do != nil {
 			do(w, n)

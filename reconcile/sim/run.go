@@ -38,6 +38,11 @@ type World struct {
 	down        map[string]*downtime
 	seen        uint64
 	logged      int
+	whole       bool
+	noisy       time.Duration // when anything happened last but a question
+	noisyOf     time.Duration // the one that period was worked out for
+	period      time.Duration
+	tried       time.Duration            // no skip is tried before
 	slow        map[string]time.Duration // hosts that answer late
 	tolerant    map[string]bool          // guests that somebody else may run twice
 }
@@ -69,6 +74,8 @@ type Options struct {
 	Seed uint64
 	// Stop ends it at the first violation.
 	Stop bool
+	// Whole leaves no time out in which nothing happens.
+	Whole bool
 }
 
 // newWorld makes the fleet of a configuration and starts its watch.
@@ -84,6 +91,7 @@ func newWorld(cfg *schema.Config, start map[string]string, timing fake.Timing, o
 		w.down[vm.Name] = &downtime{since: -1}
 	}
 	w.check = newChecker(w)
+	w.whole = opts.Whole
 	w.logged = len(fleet.Log())
 	w.account()
 	return w, nil
@@ -132,6 +140,9 @@ func orNone(s string) string {
 
 // emitted looks at what the watch asks for, before it is done.
 func (w *World) emitted(e round.Effect) {
+	if !routine(e) {
+		w.noisy = w.now()
+	}
 	w.check.emitted(e)
 	switch e := e.(type) {
 	case round.Do:
@@ -148,6 +159,7 @@ func (w *World) emitted(e round.Effect) {
 // advance lets everything happen that is due until a time of the rehearsal.
 func (w *World) advance(until time.Duration) {
 	for {
+		w.skip(until)
 		at, ok := w.q.Next()
 		if !ok || at > until+w.zero {
 			break
@@ -162,6 +174,40 @@ func (w *World) advance(until time.Duration) {
 	w.observe()
 }
 
+// skip leaves out the time in which nothing happens: once a whole period of the
+// watch's questions has passed in which nothing changed, every further one would
+// be the same, to the byte. Time passes around the fleet and the watch, which
+// stand still.
+func (w *World) skip(until time.Duration) {
+	x := w.watch
+	if w.whole || x == nil || x.frozen || w.cut || len(w.slow) > 0 {
+		return
+	}
+	if w.noisy != w.noisyOf {
+		w.noisyOf, w.period = w.noisy, x.r.Machine().Period()
+	}
+	if w.period == 0 || w.now()-w.noisy < 2*w.period || w.now() < w.tried {
+		return
+	}
+	w.tried = w.now() + w.period
+	most := min(x.r.Machine().Steady(), until-w.now()-time.Millisecond)
+	if n := most / w.period; n > 0 {
+		d := n * w.period
+		x.r.Machine().Age(d)
+		w.zero -= d
+		w.tried += d
+	}
+}
+
+// routine tells whether an effect is one of the periodic questions.
+func routine(e round.Effect) bool {
+	switch e.(type) {
+	case reconcile.Look, reconcile.ProbeHost, reconcile.ProbeGuest, reconcile.ProbeAnchor, reconcile.ReadPower:
+		return true
+	}
+	return false
+}
+
 // observe notices what changed in the world: it tells the watch by events, as
 // libvirt does, keeps the account of downtimes, and checks what must always hold.
 func (w *World) observe() {
@@ -169,6 +215,7 @@ func (w *World) observe() {
 		return
 	} else {
 		w.seen = c
+		w.noisy = w.now()
 	}
 	w.check.reach()
 	log := w.fleet.Log()

@@ -66,7 +66,7 @@ func (w *World) stopWatch() {
 }
 
 // wall is what the wall clock shows.
-func (w *World) wall() time.Time { return epoch.Add(w.q.Now()).Add(w.skew) }
+func (w *World) wall() time.Time { return epoch.Add(w.now()).Add(w.skew) }
 
 // now is the watcher's own time.
 func (x *watch) now() reconcile.Instant { return reconcile.Instant(x.w.q.Now() - x.began) }
