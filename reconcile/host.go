@@ -20,11 +20,6 @@ const (
 	Returning HostState = "returning"
 )
 
-// lost tells whether a host in this state runs no guest that can be relied on.
-func (s HostState) lost() bool {
-	return s == Down || s == Fencing || s == Fenced || s == Returning
-}
-
 const (
 	// powerEvery is between two questions to a fence device while its host is up,
 	// so that a dead one is told in time (machine.md section 2).

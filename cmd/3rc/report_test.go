@@ -164,14 +164,14 @@ func TestJUnitHoldsNothingThatXMLCannot(t *testing.T) {
 	}
 }
 
-// The second scenario does not end while the test waits for it: it is left
-// behind, and the first is reported.
+// The second scenario does not end while the test waits for it, as a host that
+// stays silent is asked every second: it is left behind, and the first is reported.
 func TestInterruptedRehearsalsEnd130(t *testing.T) {
 	for _, form := range []string{"", "-json"} {
 		dir := t.TempDir()
 		for name, text := range map[string]string{
 			"main.hcl":       twoHosts,
-			"a.scenario.hcl": "scenario \"short\" { run = \"1m\" }\nscenario \"endless\" { run = \"2000000h\" }\n",
+			"a.scenario.hcl": "scenario \"short\" { run = \"1m\" }\nscenario \"endless\" {\n  run = \"2000000h\"\n  event \"1m\" { power_off = [\"h2\"] }\n}\n",
 		} {
 			if err := os.WriteFile(dir+"/"+name, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
