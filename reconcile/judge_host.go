@@ -21,14 +21,19 @@ var hostRules = []hostRule{
 	{HostNew, "risen", func(m *Machine, h *host) (HostState, string, bool) {
 		return Up, "libvirt answered rise times", h.l.up(h.t())
 	}},
+	{HostNew, "alive without libvirt", func(m *Machine, h *host) (HostState, string, bool) {
+		good, _ := m.alive(h)
+		return Degraded, "libvirt is silent, and the host or a guest of it answers: restart libvirtd there, or order `3rc fence`", h.l.judged && !h.l.up(h.t()) && good && h.trusted
+	}},
 	{HostNew, "never seen up", func(m *Machine, h *host) (HostState, string, bool) {
-		return Down, "libvirt was silent fall times, and it was not seen up by this watcher", h.l.judged && !h.l.up(h.t())
+		_, complete := m.alive(h)
+		return Down, "libvirt was silent fall times, and it was not seen up by this watcher", h.l.judged && !h.l.up(h.t()) && (complete || !h.trusted)
 	}},
 	{Up, "first silence", func(m *Machine, h *host) (HostState, string, bool) {
 		return Suspect, "libvirt did not answer", h.began != Never
 	}},
 	{Suspect, "answers again", func(m *Machine, h *host) (HostState, string, bool) {
-		return Up, "libvirt answers again", h.goodL > h.l.bad && h.l.up(h.t())
+		return Up, "libvirt answers again", h.goodL >= h.l.last && h.l.up(h.t())
 	}},
 	{Suspect, "found off", foundOff},
 	{Suspect, "alive without libvirt", func(m *Machine, h *host) (HostState, string, bool) {
@@ -171,6 +176,9 @@ func (m *Machine) enter(h *host, to HostState, rule, because string) {
 			m.beginOutage(h)
 			h.l.settle(false, h.t())
 		}
+		if from == HostNew {
+			h.epoch = Epoch{m.incarnation, h.epoch.nextIn(m.incarnation)}
+		}
 		h.order.failed(from == Fencing, m.now)
 		m.readPower(h)
 		m.callRoll(h)
@@ -269,6 +277,7 @@ func (m *Machine) follow(h *host) {
 		}
 	case Down:
 		m.mayRetry(h)
+		m.tellWaiting(h)
 	case Fenced:
 		m.switchOn(h)
 	case Fencing:
@@ -284,6 +293,23 @@ func (m *Machine) follow(h *host) {
 			h.swept = swept
 			m.touch(h)
 		}
+	}
+}
+
+// tellWaiting has the guests of a down host judged again when what keeps it from
+// being fenced changes.
+func (m *Machine) tellWaiting(h *host) {
+	why := m.mayFence(h)
+	if m.blinking(why) {
+		m.wakeHostAt(h, m.badAt.Add(m.fastest()))
+		return
+	}
+	if why == h.unfenced {
+		return
+	}
+	h.unfenced = why
+	for g := range h.homes {
+		m.touchGuest(g)
 	}
 }
 

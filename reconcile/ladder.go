@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -272,6 +273,23 @@ func (m *Machine) barred(g *guest, away bool) map[string]string {
 	return out
 }
 
+// barTried bars the hosts on which the guest failed of late, if that leaves any: it
+// was not its failures that brought it here.
+func (m *Machine) barTried(g *guest, w *Wish) {
+	with := maps.Clone(w.Barred)
+	for name := range m.tried(g) {
+		if with[name] == "" {
+			with[name] = "was tried before"
+		}
+	}
+	for _, h := range m.order {
+		if m.shut(h) == "" && with[h.name] == "" {
+			w.Barred = with
+			return
+		}
+	}
+}
+
 // barredAnew: an installation makes new volumes, so that none need be seen.
 func (m *Machine) barredAnew(g *guest) map[string]string {
 	out := map[string]string{}
@@ -337,11 +355,13 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 	w := v.wish
 	w.XML, w.UUID = g.body()
 	w.Lent = m.lent(g)
+	w.Away = g.ranOn != "" && g.home != nil && g.ranOn != g.home.name
 	if s := g.sights[w.Host]; s != nil {
 		w.Defined = s.fact.Persistent
 	}
 	if w.Kind == Sweep || w.Kind == Suspend {
-		if m.paused || !m.leads {
+		if again := w.Kind == g.undone && m.now < g.retryAt; again || m.paused || !m.leads {
+			m.wakeGuestAt(g, g.retryAt)
 			v.wish = nil
 		}
 		return v
@@ -384,7 +404,8 @@ func (m *Machine) elsewhereMaybe(g *guest, w *Wish) string {
 		if h == g.home || h.state == Up || h.state == Returning || h.state == Fenced && h.proof != nil {
 			continue
 		}
-		if g.sights[h.name] != nil && !m.excluded(g, h, Never) {
+		had := g.sights[h.name] != nil || h.viewSent == Never && slices.Contains(h.oldHolds, g.name)
+		if had && !m.excluded(g, h, Never) {
 			return fmt.Sprintf("%s, which had it, is %s", h.name, h.state)
 		}
 	}
@@ -491,7 +512,7 @@ func (m *Machine) sweptClean(h *host) bool {
 	}
 	for _, g := range m.listed {
 		s := g.sights[h.name]
-		if s != nil && g.home != h {
+		if s != nil && g.home != h && !g.gone && g.pol.State != "ignored" {
 			m.touchGuest(g)
 			return false
 		}
