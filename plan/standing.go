@@ -75,6 +75,7 @@ type Wish struct {
 	Gone    bool   // Host is proven off, or cannot be asked: nothing is done there
 	Defined bool   // Host has a definition of it
 	Lent    int    // priority of those that wait for it, if higher than its own
+	Away    bool   // it ran on another host before
 	Counts  bool   // the guest is to blame: it is an attempt
 	XML     string // its definition as last applied
 	UUID    string
@@ -86,7 +87,7 @@ func (w *Wish) Moves() bool {
 	case WishRelocate, WishReinstall, WishMigrate:
 		return true
 	case WishStart:
-		return w.Target == ""
+		return w.Target == "" || w.Away
 	}
 	return false
 }

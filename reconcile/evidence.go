@@ -93,7 +93,8 @@ func (m *Machine) askAnchor(i int) {
 	if !m.troubled() && len(m.order) > 0 {
 		every = m.order[0].t().Interval
 	}
-	m.wakeAt(timer{at: m.now.Add(every), what: wakeAnchor, n: i})
+	a.next = m.now.Add(every)
+	m.wakeAt(timer{at: a.next, what: wakeAnchor, n: i})
 }
 
 // troubled tells whether any host is silent.
@@ -274,11 +275,8 @@ func (m *Machine) countBad(h *host, sent Instant) {
 	}
 	if h.began == Never {
 		h.began = m.now
-		switch h.state {
-		case Up:
+		if h.state == Up {
 			m.beginOutage(h)
-		case HostNew: // an outage that began while nobody watched is one of this watcher
-			h.epoch = Epoch{m.incarnation, h.epoch.nextIn(m.incarnation)}
 		}
 	}
 	m.touch(h)
@@ -357,7 +355,7 @@ func (h *host) poweringOn(d *device) bool {
 // powerAnswered takes in what a fence device said.
 func (m *Machine) powerAnswered(e PowerAnswered) {
 	h := m.hosts[e.Host]
-	if h == nil || e.Device >= len(h.power) {
+	if h == nil || e.Device >= len(h.power) || e.Sent < h.refitted {
 		return
 	}
 	d := &h.power[e.Device]

@@ -112,7 +112,10 @@ func (r *rolls) answered() bool {
 	return true
 }
 
-func (m *Machine) rolled(h *host) bool { return h.order.called && h.order.roll.answered() }
+// rolled tells whether the roll that was called for this order is answered.
+func (m *Machine) rolled(h *host) bool {
+	return h.order.called && h.order.roll.since >= h.order.retryAt && h.order.roll.answered()
+}
 
 // rolledAfter: an off counts only once every other host has answered after it, or
 // is judged. Whoever fell silent meanwhile casts a doubt on the proof: the device
@@ -162,8 +165,11 @@ func (m *Machine) beginOrder(h *host) {
 func (m *Machine) nextLevel(h *host) {
 	o := &h.order
 	o.level++
-	if o.level >= len(o.levels) {
-		o.ended = true
+	stop := m.halted()
+	if o.level >= len(o.levels) || o.level > 0 && stop != "" {
+		if o.ended = true; stop != "" {
+			o.why = stop
+		}
 		m.touch(h)
 		return
 	}
@@ -222,6 +228,10 @@ func (m *Machine) levelDone(h *host) {
 				o.ended = true // it lives: no further level is tried
 				return
 			}
+			if !m.leads || m.paused {
+				o.ended = true // what was sent is finished, and nothing more is sent
+				return
+			}
 			m.nextLevel(h)
 			return
 		}
@@ -235,6 +245,21 @@ func (m *Machine) levelDone(h *host) {
 		}
 	}
 	o.after.since = min(o.after.since, m.now)
+}
+
+// refit takes a change of a host's fence blocks in: what the old devices said, and
+// what is still to come from them, proves nothing.
+func (m *Machine) refit(h *host, p *HostPolicy) {
+	if slices.Equal(h.pol.Fences, p.Fences) {
+		return
+	}
+	h.pol = p
+	h.rewire()
+	h.refitted, h.nextPower = m.now, Never
+	if h.state == Fencing || h.state == Fenced && h.proof != nil && !h.proof.confirmed {
+		h.proof = nil
+		m.enter(h, Down, "fence blocks changed", "its fence blocks were edited: the word of the old devices is void")
+	}
 }
 
 // driveOrder looks after an order whose off waits for the roll.
@@ -254,7 +279,7 @@ func (m *Machine) switchOn(h *host) {
 		return
 	}
 	for _, g := range m.listed {
-		if (g.home == h || g.loss == h.epoch) && g.pol.State == "running" {
+		if (g.home == h || g.lossOf == h && g.loss == h.epoch) && m.awaited(g) {
 			return
 		}
 	}
@@ -272,6 +297,15 @@ func (m *Machine) switchOn(h *host) {
 	}
 }
 
+// awaited tells whether a guest of a host that is proven off is still to run
+// elsewhere. Those that can run nowhere else, or have found no room for a minute,
+// wait for the host themselves.
+func (m *Machine) awaited(g *guest) bool {
+	bound := g.pol.local() || g.pol.Ladder.Relocate.Attempts == 0
+	stuck := g.unplaced != "" && g.lostAt != Never && m.now.Sub(g.lostAt) >= retryMost
+	return g.pol.State == "running" && !g.gone && g.failed == "" && !(g.quit && g.pol.Respect) && !bound && !stuck
+}
+
 // distrust takes a device's off for nothing until it has been seen on.
 func (m *Machine) distrust(h *host, devices []int, why string) {
 	for _, i := range devices {
@@ -287,6 +321,9 @@ func (m *Machine) mayRetry(h *host) {
 		return
 	}
 	if m.mayFence(h) != "" {
+		if m.halted() != "" {
+			h.order.called = false // by the time that it may be fenced, the roll is an old one
+		}
 		return
 	}
 	if !h.order.called || h.order.roll.since < h.order.retryAt {

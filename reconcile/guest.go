@@ -83,19 +83,24 @@ type guest struct {
 	failed   string // why the ladder is spent
 	failedOf string // the digest of its block then
 	flap     flap
-	loss     Epoch   // the outage in which its host was lost
-	lostAt   Instant // since when its host is proven off; Never
-	waits    Instant // since when it waits for others; Never
+	loss     Epoch    // the outage in which its host was lost
+	lossOf   *host    // that host
+	quit     bool     // it shut itself down, and that was its wish
+	undone   WishKind // of the newest task that was not carried out
+	told     string   // the newest reason why no host takes it that people were told
+	lostAt   Instant  // since when its host is proven off; Never
+	waits    Instant  // since when it waits for others; Never
 	retryAt  Instant
 	backoff  time.Duration
 	unplaced string
 	refused  string // why the last task was not carried out
 	spent    bool   // no host is left that was not tried
 	wanted   string
+	installs Instant // until when an installation may go on of which sight was lost; Never
+	movedTo  *host   // where a live migration by us, begun since its last start, takes it
+	ranOn    string  // the host on which it was last seen running
 	yielded  bool
-	yieldAt  Instant // when it made room
-	roomTold bool    // those that wait for room were tried since
-	storage  bool    // its storage was gone: it is resumed in place when that is back
+	storage  bool // its storage was gone: it is resumed in place when that is back
 	doubtful map[string]Instant
 	bothAt   Instant // since when two copies are seen; Never
 	quits    int     // good answers of its host since it shut itself down
@@ -161,6 +166,7 @@ type Task struct {
 	Hosts   []string `json:"hosts"`
 	Nonce   int      `json:"nonce"`
 	Why     string   `json:"why"`
+	Moves   bool     `json:"moves,omitempty"` // the breaker forbids it
 	Opened  Instant  `json:"-"`
 	attempt int      // index into attempts, -1: none
 	checked Instant  // when the evidence was asked for last
@@ -169,7 +175,7 @@ type Task struct {
 func newGuest(p *GuestPolicy) *guest {
 	return &guest{
 		name: p.Name, sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
-		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, settleAt: Never, doubtful: map[string]Instant{},
+		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, settleAt: Never, installs: Never, doubtful: map[string]Instant{},
 	}
 }
 
@@ -181,13 +187,17 @@ func (g *guest) outside() bool {
 	return g.pol != nil && slices.Contains(g.pol.Agent, false) && g.lively()
 }
 
-// lively tells whether its home had it running when it was seen last.
+// lively tells whether its home had it running when it was seen last, by this
+// watcher or the one before.
 func (g *guest) lively() bool {
 	if g.home == nil {
 		return false
 	}
 	s := g.sights[g.home.name]
-	return s != nil && s.whole()
+	if s == nil {
+		return g.ran && g.home.viewSent == Never
+	}
+	return s.whole()
 }
 
 // whole tells whether the sight is a copy of the guest with a process, and not
@@ -213,6 +223,9 @@ func (m *Machine) reconfigured(g *guest, p *GuestPolicy) {
 	g.pol, g.gone = p, false
 	for len(g.probes) < len(p.Agent) {
 		g.probes = append(g.probes, guestProbe{next: Never, sent: Never, heard: Never})
+		if g.home != nil {
+			m.probeGuestAt(g, len(g.probes)-1, m.now)
+		}
 	}
 	g.probes = g.probes[:len(p.Agent)]
 }
@@ -221,7 +234,7 @@ func (m *Machine) reconfigured(g *guest, p *GuestPolicy) {
 func (g *guest) clear(m *Machine) {
 	g.failed, g.failedOf, g.attempts, g.rung, g.tries, g.retryAt, g.backoff, g.spent = "", "", nil, NoRung, 0, Never, 0, false
 	g.flap = flap{}
-	g.ran = false
+	g.ran, g.quit = false, false
 	m.touchGuest(g)
 	m.save()
 }
@@ -271,7 +284,10 @@ func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 		m.noticed(g, h, old, s)
 	}
 	for _, g := range m.listed {
-		if g.sights[h.name] != nil && !found[g] {
+		if s := g.sights[h.name]; s != nil && !found[g] {
+			if s.fact.State.Live() {
+				m.freed()
+			}
 			delete(g.sights, h.name)
 			m.touchGuest(g)
 			m.save()
@@ -309,13 +325,47 @@ func (m *Machine) noticed(g *guest, h *host, old, s *sight) {
 	if s.fact.Persistent && s.mark != nil && (g.def == nil || g.def.Generation <= s.mark.Generation) && !s.half() {
 		g.define(m, s)
 	}
+	if old != nil && old.fact.State.Live() && !s.fact.State.Live() {
+		m.freed()
+	}
 	wasLive := old != nil && old.whole()
 	if s.whole() && !wasLive {
-		g.born(m)
+		if !g.carried(h) {
+			g.born(m)
+		}
+		g.movedTo = nil
 	}
 	if s.whole() && s.runs() {
 		g.ran = true
+		if g.ranOn != h.name {
+			g.ranOn = h.name
+			m.save()
+		}
 	}
+}
+
+// freed has those that wait for room try at once: a host has some again, and who
+// made it must not take it back before them.
+func (m *Machine) freed() {
+	for g := range m.restless {
+		if g.unplaced != "" {
+			g.retryAt = Never
+			m.touchGuest(g)
+		}
+	}
+}
+
+// carried tells whether what runs on a host is the process that ran where the
+// guest was: a live migration is no start.
+func (g *guest) carried(to *host) bool {
+	if g.movedTo == to {
+		return true
+	}
+	if g.home == nil || g.home == to {
+		return false
+	}
+	s := g.here()
+	return s != nil && (s.fact.State.Live() || s.fact.State == inventory.StateOff && s.fact.Reason == "migrated")
 }
 
 func (g *guest) define(m *Machine, s *sight) {
@@ -348,7 +398,7 @@ func (g *guest) volumes() []Volume {
 
 // born begins the life of a process: its boot, and the grace for that.
 func (g *guest) born(m *Machine) {
-	g.counter, g.answered, g.good = newCounter(), false, Never
+	g.counter, g.answered, g.good, g.movedTo = newCounter(), false, Never, nil
 	g.grace = m.now.Add(g.thresholds().BootGrace << min(g.tries, graceDoublings))
 	g.stated, g.quits, g.quitAt = statement{}, 0, Never
 	for i := range g.probes {
@@ -387,7 +437,7 @@ func (g *guest) pace() time.Duration {
 	if g.state != Healthy || g.counter.judged && g.counter.r < t.Rise+t.Fall-1 {
 		d = t.FastInterval
 	}
-	if g.home != nil && g.home.fast() && g.home.state != HostNew {
+	if g.home != nil && g.home.fast() && (g.home.state != HostNew || g.home.began != Never) {
 		d = min(d, g.home.t().FastInterval)
 	}
 	return d
@@ -437,6 +487,8 @@ func (m *Machine) guestProbed(e GuestProbed) {
 	p.heard = e.Sent
 	a := e.Answer
 	if a == Bad && !m.vouched(g, e.Sent) {
+		m.look(g.home) // its answer vouches for the next silence
+		m.probeGuestAt(g, e.Probe, max(m.now, p.sent.Add(g.thresholds().FastInterval)))
 		return
 	}
 	m.turned(g, a)

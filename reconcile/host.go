@@ -20,11 +20,6 @@ const (
 	Returning HostState = "returning"
 )
 
-// lost tells whether a host in this state runs no guest that can be relied on.
-func (s HostState) lost() bool {
-	return s == Down || s == Fencing || s == Fenced || s == Returning
-}
-
 const (
 	// powerEvery is between two questions to a fence device while its host is up,
 	// so that a dead one is told in time (machine.md section 2).
@@ -67,6 +62,7 @@ type host struct {
 	wake      Instant
 	probes    []signs
 	power     []device
+	refitted  Instant // when its fence devices became other ones
 	order     fenceOrder
 	unfenced  string // down: why it was not fenced when its guests were judged last
 	proof     *proof
@@ -129,7 +125,7 @@ type proof struct {
 func newHost(p *HostPolicy, now Instant) *host {
 	h := &host{
 		name: p.Name, pol: p, state: HostNew, since: now, began: Never, l: newCounter(), goodL: Never, goodSign: Never,
-		asked: Never, ignore: Never, viewSent: Never, homes: map[*guest]bool{}, goodSince: Never, oldView: Never, wake: Never, nextLook: Never, nextPower: Never,
+		asked: Never, ignore: Never, refitted: Never, viewSent: Never, homes: map[*guest]bool{}, goodSince: Never, oldView: Never, wake: Never, nextLook: Never, nextPower: Never,
 	}
 	h.apply(p)
 	return h
@@ -149,10 +145,15 @@ func (h *host) apply(p *HostPolicy) {
 	}
 	h.probes = h.probes[:p.Probes]
 	if len(h.power) != len(p.Fences) {
-		h.power = make([]device, len(p.Fences))
-		for i := range h.power {
-			h.power[i] = device{asked: Never, at: Never, heard: Never}
-		}
+		h.rewire()
+	}
+}
+
+// rewire forgets what fence devices said: they are other ones.
+func (h *host) rewire() {
+	h.power = make([]device, len(h.pol.Fences))
+	for i := range h.power {
+		h.power[i] = device{asked: Never, at: Never, heard: Never}
 	}
 }
 

@@ -66,6 +66,7 @@ var guestRules = []guestRule{
 	{"host returning", hostReturning},
 	{"host proven off", hostOff},
 	{"on its way out", leaving},
+	{"installation lost sight of", installing},
 	{"running", runningHere},
 	{"paused", pausedHere},
 	{"off", offHere},
@@ -89,7 +90,7 @@ func (m *Machine) judgeGuest(g *guest) {
 	if name == "" {
 		panic("reconcile: no rule for guest " + g.name)
 	}
-	if s, _ := m.stale(g); s != nil && (s.host.state == Returning || g.doubtful[s.host.name] != 0) && g.task == nil && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts()) {
+	if s, _ := m.stale(g); s != nil && (s.host.state == Returning || g.doubtful[s.host.name] != 0) && g.task == nil && v.state != Ignored && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts() || v.wish.Kind == Move) {
 		v.wish = m.sweepWish(g, s) // whatever becomes of the guest: the host takes nothing before it is swept
 	}
 	if v.state == Held && g.unplaced != "" {
@@ -105,8 +106,8 @@ func (m *Machine) judgeGuest(g *guest) {
 // proven off, or has answered for a while and does not have the guest, or is
 // where the guest is.
 func (m *Machine) resolveDoubts(g *guest) {
-	for name, at := range g.doubtful {
-		h := m.hosts[name]
+	for _, name := range slices.Sorted(maps.Keys(g.doubtful)) {
+		at, h := g.doubtful[name], m.hosts[name]
 		switch {
 		case h == nil || h.state == Fenced && h.proof != nil:
 		case h.state != Up:
@@ -117,7 +118,7 @@ func (m *Machine) resolveDoubts(g *guest) {
 				m.wakeGuestAt(g, due)
 				continue
 			}
-			if h.viewSent < due || g.sights[name] != nil && h != g.home {
+			if s := g.sights[name]; h.viewSent < due || s != nil && s.fact.State.Live() && h != g.home {
 				continue
 			}
 		}
@@ -151,12 +152,17 @@ func (m *Machine) put(g *guest, v verdict, rule string) {
 	} else {
 		delete(m.wishing, g)
 	}
-	if g.wish == nil && g.task == nil && len(g.settle) == 0 && rule != "half of a migration" && (g.state == Healthy || g.state == Failed || g.state == Ignored || g.state == Stopped) {
+	waits := waiting[rule] || len(g.doubtful) > 0
+	if g.wish == nil && g.task == nil && !waits && (g.state == Healthy || g.state == Failed || g.state == Ignored || g.state == Stopped) {
 		delete(m.restless, g)
 	} else {
 		m.restless[g] = true
 	}
 }
+
+// waiting are the rules that wait for a View: whatever the state of a guest is
+// meanwhile, it is judged again with each.
+var waiting = map[string]bool{"looking": true, "found twice": true, "busy": true, "half of a migration": true, "nowhere": true}
 
 func sameWish(a, b *Wish) bool {
 	if a == nil || b == nil {
@@ -237,13 +243,17 @@ func (m *Machine) locate(g *guest) {
 		delete(g.home.homes, g)
 		m.touch(g.home)
 	}
+	carried := g.carried(best.host)
 	g.home = best.host
 	g.home.homes[g] = true
 	g.signs = signs{bad: Never}
 	g.lostAt = Never
 	m.trust(g.home)
 	m.save()
-	if best.whole() {
+	switch {
+	case carried:
+		m.hurryGuest(g)
+	case best.whole():
 		g.born(m)
 	}
 }
@@ -461,6 +471,9 @@ func hostReturning(m *Machine, g *guest) (verdict, bool) {
 		return v, true
 	}
 	g.ran = false
+	if g.quit && g.pol.Respect {
+		return verdict{state: Stopped, why: quitText}, true
+	}
 	return verdict{state: GuestSuspect, why: fmt.Sprintf("it is off on %s, which returns and takes no guests before it was good for a while", g.home.name)}, true
 }
 
@@ -471,9 +484,15 @@ func hostOff(m *Machine, g *guest) (verdict, bool) {
 	if h.state != Fenced {
 		return verdict{}, false
 	}
-	if g.lostAt == Never {
-		g.lostAt, g.loss, g.ran = m.now, h.epoch, false
+	if g.lostAt == Never || g.lossOf != h || g.loss != h.epoch {
+		if g.lostAt == Never {
+			g.lostAt = m.now
+		}
+		g.loss, g.lossOf, g.ran = h.epoch, h, false
 		m.save()
+	}
+	if g.quit && g.pol.Respect {
+		return verdict{state: Stopped, why: quitText}, true
 	}
 	if g.def == nil {
 		return verdict{state: Held, why: fmt.Sprintf("%s is off, and its definition there was never seen: `3rc apply` makes it again, or bring the host back", h.name)}, true
@@ -489,10 +508,8 @@ func hostOff(m *Machine, g *guest) (verdict, bool) {
 	}
 	why := h.name + " is proven off"
 	w := &Wish{Guest: g.name, Kind: Elsewhere, Rung: Relocate.String(), Host: h.name, Gone: true, Barred: m.barred(g, false), Why: why}
-	for name := range m.tried(g) {
-		if name != h.name && w.Barred[name] == "" {
-			w.Barred[name] = "was tried before"
-		}
+	if g.tries > 0 {
+		m.barTried(g, w)
 	}
 	return verdict{state: g.waitingState(), why: why, wish: w}, true
 }
@@ -544,7 +561,7 @@ func leaving(m *Machine, g *guest) (verdict, bool) {
 			v.state, v.why = Held, w.Why+", and "+g.unplaced
 		}
 		return v, true
-	case s.fact.State == inventory.StateOff && out && !g.pol.local() && !g.ran:
+	case s.fact.State == inventory.StateOff && out && !g.pol.local() && !g.ran && !(g.quit && g.pol.Respect):
 		w := &Wish{Guest: g.name, Kind: Elsewhere, Rung: g.rung.String(), Host: g.home.name, Barred: m.barred(g, true), Why: g.home.name + " is in maintenance"}
 		return verdict{state: g.waitingState(), why: w.Why, wish: w}, true
 	}
@@ -554,6 +571,26 @@ func leaving(m *Machine, g *guest) (verdict, bool) {
 // ailing tells whether its probes have brought it down.
 func (g *guest) ailing() bool { return g.counter.judged && !g.counter.up(g.thresholds()) }
 
+// installing: a process may be an installer that an earlier watcher started, or
+// that timed out. It is given its time; without its token nothing that it leaves
+// counts as installed.
+func installing(m *Machine, g *guest) (verdict, bool) {
+	s := g.here()
+	if g.installs == Never || s == nil || g.home.state != Up {
+		return verdict{}, false
+	}
+	if s.fact.State.Live() && m.now < g.installs {
+		m.wakeGuestAt(g, g.installs)
+		return verdict{state: Reinstalling, why: "an installation of which sight was lost may still go on"}, true
+	}
+	g.ran = true
+	if !s.fact.State.Live() {
+		g.installs = Never
+		m.save()
+	}
+	return m.climb(g, NoRung, "an installation did not end with its token"), true
+}
+
 // runningHere: it executes; whether it is well is for its probes to say.
 func runningHere(m *Machine, g *guest) (verdict, bool) {
 	s := g.here()
@@ -561,7 +598,7 @@ func runningHere(m *Machine, g *guest) (verdict, bool) {
 		return verdict{}, false
 	}
 	g.ran, g.stated = true, statement{}
-	g.loss, g.unplaced, g.yielded, g.storage = Epoch{}, "", false, false
+	g.loss, g.lossOf, g.lostAt, g.unplaced, g.yielded, g.storage, g.quit = Epoch{}, nil, Never, "", false, false, false
 	if g.ailing() {
 		g.good = Never
 		return m.climb(g, NoRung, "it runs, and its probes are bad"), true
@@ -578,6 +615,9 @@ func runningHere(m *Machine, g *guest) (verdict, bool) {
 	return v, true
 }
 
+// quitText says of a guest why it is left off, until it is started or cleared.
+const quitText = "it shut itself down, which on_guest_shutdown = \"respect\" lets be"
+
 // health is the state of a guest that runs and is not brought down.
 func (m *Machine) health(g *guest) GuestState {
 	t := g.thresholds()
@@ -586,6 +626,10 @@ func (m *Machine) health(g *guest) GuestState {
 		well = well && g.probes[i].answer != Bad
 	}
 	if !well {
+		if g.starting != Never && m.now >= g.grace {
+			g.starting = Never // it has had its time: its slot is another's
+			m.revision++
+		}
 		if g.task == nil && g.state != Healthy && g.state != Probation && g.state != "" && !g.answered {
 			return g.state // it boots: what was said of it still holds
 		}
@@ -642,6 +686,9 @@ func offHere(m *Machine, g *guest) (verdict, bool) {
 	case "migrated":
 		return verdict{state: Held, why: "it was migrated away from " + g.home.name + ", and no host that was seen has it"}, true
 	}
+	if g.quit && g.pol.Respect {
+		return verdict{state: Stopped, why: quitText}, true
+	}
 	if s.fact.Reason == "unknown" {
 		g.ran = false // its host lost power or was booted, and it is not to blame
 	}
@@ -655,7 +702,9 @@ func offHere(m *Machine, g *guest) (verdict, bool) {
 		return verdict{state: GuestSuspect, why: "it was shut down; whether its host follows is awaited"}, true
 	}
 	if s.fact.Reason == "shutdown" && g.pol.Respect {
-		return verdict{state: Stopped, why: "it shut itself down, which on_guest_shutdown = \"respect\" lets be"}, true
+		g.quit = true
+		m.save()
+		return verdict{state: Stopped, why: quitText}, true
 	}
 	return m.stuck(g, "libvirt says: off, "+s.fact.Reason, false), true
 }

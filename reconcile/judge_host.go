@@ -21,8 +21,13 @@ var hostRules = []hostRule{
 	{HostNew, "risen", func(m *Machine, h *host) (HostState, string, bool) {
 		return Up, "libvirt answered rise times", h.l.up(h.t())
 	}},
+	{HostNew, "alive without libvirt", func(m *Machine, h *host) (HostState, string, bool) {
+		good, _ := m.alive(h)
+		return Degraded, "libvirt is silent, and the host or a guest of it answers: restart libvirtd there, or order `3rc fence`", h.l.judged && !h.l.up(h.t()) && good && h.trusted
+	}},
 	{HostNew, "never seen up", func(m *Machine, h *host) (HostState, string, bool) {
-		return Down, "libvirt was silent fall times, and it was not seen up by this watcher", h.l.judged && !h.l.up(h.t())
+		_, complete := m.alive(h)
+		return Down, "libvirt was silent fall times, and it was not seen up by this watcher", h.l.judged && !h.l.up(h.t()) && (complete || !h.trusted)
 	}},
 	{Up, "first silence", func(m *Machine, h *host) (HostState, string, bool) {
 		return Suspect, "libvirt did not answer", h.began != Never
@@ -170,6 +175,9 @@ func (m *Machine) enter(h *host, to HostState, rule, because string) {
 			h.began = m.now
 			m.beginOutage(h)
 			h.l.settle(false, h.t())
+		}
+		if from == HostNew {
+			h.epoch = Epoch{m.incarnation, h.epoch.nextIn(m.incarnation)}
 		}
 		h.order.failed(from == Fencing, m.now)
 		m.readPower(h)

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -103,9 +104,6 @@ func (m *Machine) neutral(g *guest) verdict {
 	if g.yielded {
 		why = "it made room for others, and waits for a place"
 	}
-	if m.madeRoom(g) {
-		return verdict{state: Held, why: why}
-	}
 	w := &Wish{Guest: g.name, Kind: Start, Rung: g.rung.String(), Host: g.home.name, Target: g.home.name, Why: why}
 	missing := m.missing(g, g.home)
 	if missing != "" || (g.yielded || g.unplaced != "") && !g.pol.local() {
@@ -115,29 +113,6 @@ func (m *Machine) neutral(g *guest) verdict {
 		return verdict{state: Held, why: missing + " is gone: it is started when that is back"}
 	}
 	return verdict{state: g.waitingState(), why: why, wish: w}
-}
-
-// madeRoom tells whether a guest of higher priority still waits for the room that
-// this one made: it is tried at once, and this one does not take its place back
-// before that, for a minute at most.
-func (m *Machine) madeRoom(g *guest) bool {
-	if !g.yielded || m.now >= g.yieldAt.Add(tryMost) {
-		return false
-	}
-	waited := false
-	for other := range m.restless {
-		if other.unplaced == "" || other.task != nil || other.pol.Priority <= g.pol.Priority {
-			continue
-		}
-		waited = true
-		if !g.roomTold {
-			other.retryAt = m.now
-			m.touchGuest(other)
-		}
-	}
-	g.roomTold = true
-	m.wakeGuestAt(g, min(m.now.Add(tryAgain), g.yieldAt.Add(tryMost)))
-	return waited
 }
 
 // left is how many attempts of a rung its policy still permits. Attempts expire
@@ -298,6 +273,23 @@ func (m *Machine) barred(g *guest, away bool) map[string]string {
 	return out
 }
 
+// barTried bars the hosts on which the guest failed of late, if that leaves any: it
+// was not its failures that brought it here.
+func (m *Machine) barTried(g *guest, w *Wish) {
+	with := maps.Clone(w.Barred)
+	for name := range m.tried(g) {
+		if with[name] == "" {
+			with[name] = "was tried before"
+		}
+	}
+	for _, h := range m.order {
+		if m.shut(h) == "" && with[h.name] == "" {
+			w.Barred = with
+			return
+		}
+	}
+}
+
 // barredAnew: an installation makes new volumes, so that none need be seen.
 func (m *Machine) barredAnew(g *guest) map[string]string {
 	out := map[string]string{}
@@ -363,11 +355,13 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 	w := v.wish
 	w.XML, w.UUID = g.body()
 	w.Lent = m.lent(g)
+	w.Away = g.ranOn != "" && g.home != nil && g.ranOn != g.home.name
 	if s := g.sights[w.Host]; s != nil {
 		w.Defined = s.fact.Persistent
 	}
 	if w.Kind == Sweep || w.Kind == Suspend {
-		if m.paused || !m.leads {
+		if again := w.Kind == g.undone && m.now < g.retryAt; again || m.paused || !m.leads {
+			m.wakeGuestAt(g, g.retryAt)
 			v.wish = nil
 		}
 		return v
@@ -518,7 +512,7 @@ func (m *Machine) sweptClean(h *host) bool {
 	}
 	for _, g := range m.listed {
 		s := g.sights[h.name]
-		if s != nil && g.home != h {
+		if s != nil && g.home != h && !g.gone && g.pol.State != "ignored" {
 			m.touchGuest(g)
 			return false
 		}

@@ -45,6 +45,7 @@ type anchor struct {
 	asked Instant // newest question
 	good  Instant // newest question that was answered
 	bad   Instant // newest question that was not
+	next  Instant // when it is asked again
 }
 
 // New makes a machine that knows nothing yet: every host is new. Incarnation
@@ -93,6 +94,7 @@ func (m *Machine) Step(ev Event, now Instant) []Effect {
 		m.allGuests = true
 	case Configured:
 		m.configure(e.Policy)
+		m.newcomers()
 	case Claimed:
 		m.claimed(e)
 	case LocksTested:
@@ -168,11 +170,15 @@ func (m *Machine) stall(ev Event) {
 	for _, h := range m.order {
 		h.ignore = m.now
 		h.pending = nil
+		h.goodSince = Never // a minute in which nobody looked was no good one
 		if h.state == Suspect || h.state == Up {
 			h.recount(m.now)
 		}
 		for i := range h.power {
 			h.power[i].offs = 0
+		}
+		if o := &h.order; h.state == Fencing { // what it did is not known: everything is asked anew first
+			o.open, o.proven, o.ended, o.why = nil, false, true, "the watcher did not run for a while"
 		}
 		m.look(h)
 		m.touch(h)
@@ -261,6 +267,7 @@ func (m *Machine) configure(pol *Policy) {
 			h.timers(m)
 		}
 		m.maintain(h, hp.Maintenance)
+		m.refit(h, hp)
 		h.apply(hp)
 		h.removed = false
 		m.touch(h)
@@ -271,12 +278,12 @@ func (m *Machine) configure(pol *Policy) {
 			m.touch(h)
 		}
 	}
-	present := map[string]bool{}
+	present, grown := map[string]bool{}, false
 	for _, gp := range pol.Guests {
 		present[gp.Name] = true
 		g := m.guests[gp.Name]
 		if g == nil {
-			g = newGuest(gp)
+			g, grown = newGuest(gp), true
 			m.guests[gp.Name] = g
 		}
 		m.reconfigured(g, gp)
@@ -290,12 +297,42 @@ func (m *Machine) configure(pol *Policy) {
 	if len(m.anchors) != len(pol.Anchors) {
 		m.anchors = make([]anchor, len(pol.Anchors))
 		for i := range m.anchors {
-			m.anchors[i] = anchor{asked: Never, good: Never, bad: Never}
+			m.anchors[i] = anchor{asked: Never, good: Never, bad: Never, next: Never}
 		}
 	}
 	m.index()
+	if grown {
+		for _, h := range m.order {
+			if h.view != nil {
+				m.sightings(h, h.view, h.viewSent) // what it has may be ours only now
+			}
+		}
+	}
 	m.allGuests = true
 	m.save()
+}
+
+// newcomers asks what an edit of the files brought: new hosts, and new fence
+// devices and probes of old ones.
+func (m *Machine) newcomers() {
+	for i := range m.anchors {
+		if m.anchors[i].asked == Never {
+			m.askAnchor(i)
+		}
+	}
+	for _, h := range m.order {
+		if h.asked == Never {
+			m.look(h)
+		}
+		if h.nextPower < m.now {
+			m.readPower(h)
+		}
+		for i := range h.probes {
+			if h.probes[i].next == Never {
+				m.probeHostAt(h, i, m.now)
+			}
+		}
+	}
 }
 
 // index lists hosts and guests in their order.

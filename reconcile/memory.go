@@ -26,9 +26,9 @@ type HostMemory struct {
 	Epoch   Epoch       `json:"epoch"`
 	Moved   bool        `json:"moved,omitempty"` // guests of it were started elsewhere, and it has not come back since
 	Flap    FlapMemory  `json:"flap"`
-	Seen    time.Time   `json:"seen,omitzero"`    // a View of it was asked for then
-	Holds   []string    `json:"holds,omitempty"`  // the guests of ours that it had
-	Policy  *HostPolicy `json:"policy,omitempty"` // of a host that the files no longer name
+	Seen    time.Time   `json:"seen,omitzero"`   // a View of it was asked for then
+	Holds   []string    `json:"holds,omitempty"` // the guests of ours that it had
+	Policy  *HostPolicy `json:"policy"`          // in force until it is let go, whatever the files name by then
 }
 
 // FlapMemory is a penalty and when it was true.
@@ -52,12 +52,15 @@ type GuestMemory struct {
 	Answered   bool                 `json:"answered,omitempty"`
 	Yielded    bool                 `json:"yielded,omitempty"`
 	Storage    bool                 `json:"storage,omitempty"`
+	Quit       bool                 `json:"quit,omitempty"`
 	Task       *TaskMemory          `json:"task,omitempty"`
 	Doubtful   map[string]time.Time `json:"doubtful,omitempty"`
 	Flap       FlapMemory           `json:"flap"`
 	LostAt     time.Time            `json:"lost_at,omitzero"`
 	GoodAt     time.Time            `json:"good_at,omitzero"`
 	Wanted     string               `json:"wanted,omitempty"`
+	RanOn      string               `json:"ran_on,omitempty"`
+	Installs   time.Time            `json:"installs,omitzero"` // an installation that sight was lost of ends by then
 }
 
 // AttemptMemory is an attempt with its time on the wall clock.
@@ -93,15 +96,21 @@ func (c clock) instant(t time.Time) Instant {
 	return min(c.now, c.now.Add(t.Sub(c.wall)))
 }
 
+// later is an appointment that was made: unlike what has happened, it may be in
+// the future, but no further than an hour.
+func (c clock) later(t time.Time) Instant {
+	if t.IsZero() {
+		return Never
+	}
+	return min(c.now.Add(t.Sub(c.wall)), c.now.Add(time.Hour))
+}
+
 // Memory gives what has to be stored. wall is the time of the wall clock.
 func (m *Machine) Memory(wall time.Time) *Memory {
 	c := clock{m.now, wall}
 	out := &Memory{Version: MemoryVersion, Paused: m.paused, Hosts: map[string]HostMemory{}, Guests: map[string]GuestMemory{}}
 	for _, h := range m.order {
-		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap)}
-		if h.removed {
-			hm.Policy = h.pol
-		}
+		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap), Policy: h.pol}
 		hm.Seen, hm.Holds = c.time(max(h.viewSent, h.oldView)), h.oldHolds
 		if h.viewSent != Never {
 			hm.Holds = nil
@@ -136,7 +145,7 @@ func (c clock) unflap(f FlapMemory) flap {
 func (g *guest) memory(c clock) GuestMemory {
 	gm := GuestMemory{
 		Definition: g.def, State: g.state, Rung: g.rung, Tries: g.tries, Failed: g.failed, FailedOf: g.failedOf, Ran: g.ran, Answered: g.answered,
-		Yielded: g.yielded, Storage: g.storage, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted,
+		Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn, Installs: c.time(g.installs),
 	}
 	if g.home != nil {
 		gm.Home = g.home.name
@@ -196,8 +205,8 @@ func (m *Machine) recall(r Recall) {
 
 func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	g.def, g.state, g.rung, g.tries, g.failed, g.failedOf = gm.Definition, gm.State, gm.Rung, gm.Tries, gm.Failed, gm.FailedOf
-	g.ran, g.answered, g.yielded, g.storage, g.wanted = gm.Ran, gm.Answered, gm.Yielded, gm.Storage, gm.Wanted
-	g.flap, g.lostAt, g.good = c.unflap(gm.Flap), Never, c.instant(gm.GoodAt)
+	g.ran, g.answered, g.yielded, g.storage, g.wanted, g.ranOn = gm.Ran, gm.Answered, gm.Yielded, gm.Storage, gm.Wanted, gm.RanOn
+	g.flap, g.lostAt, g.good, g.quit = c.unflap(gm.Flap), c.instant(gm.LostAt), c.instant(gm.GoodAt), gm.Quit
 	if g.failed != "" && g.failedOf != g.pol.Digest {
 		g.failed, g.failedOf = "", ""
 	}
@@ -208,7 +217,11 @@ func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	for name, at := range gm.Doubtful {
 		g.doubtful[name] = c.instant(at)
 	}
+	g.installs = c.later(gm.Installs)
 	if t := gm.Task; t != nil {
+		if t.Kind == Anew {
+			g.installs = c.later(t.Time.Add(g.pol.Ladder.InstallTimeout))
+		}
 		for _, name := range t.Hosts {
 			g.doubtful[name] = c.instant(t.Time)
 		}

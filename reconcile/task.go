@@ -17,11 +17,14 @@ func (m *Machine) opened(e Opened) {
 		return
 	}
 	w, rung := e.Wish, rungOf(e.Kind)
-	t := &Task{Kind: e.Kind, Rung: rung, Target: e.Target, Hosts: e.Hosts, Opened: m.now, Why: e.Why, attempt: -1, checked: Never}
+	t := &Task{Kind: e.Kind, Rung: rung, Target: e.Target, Hosts: e.Hosts, Opened: m.now, Why: e.Why, Moves: w != nil && w.Moves(), attempt: -1, checked: Never}
 	m.version++
 	t.Nonce = m.version
 	g.task = t
-	g.unplaced = ""
+	g.unplaced, g.told = "", ""
+	if e.Kind == Move {
+		g.movedTo = m.hosts[e.Target]
+	}
 	if e.Kind.Starts() {
 		g.starting = m.now
 		if e.Kind != Start {
@@ -67,7 +70,7 @@ func (m *Machine) closed(e Closed) {
 	counted := t.attempt >= 0 && t.attempt < len(g.attempts)
 	switch e.End {
 	case Finished:
-		g.backoff, g.retryAt, g.refused = 0, Never, ""
+		g.backoff, g.retryAt, g.refused, g.undone = 0, Never, "", ""
 		m.finished(g, t)
 	case FailedEnd:
 		g.starting = Never
@@ -89,16 +92,25 @@ func (m *Machine) closed(e Closed) {
 		for _, h := range e.Hosts {
 			g.doubtful[h] = m.now
 		}
+		if t.Kind == Anew {
+			g.installs = t.Opened.Add(g.pol.Ladder.InstallTimeout)
+		}
 		m.later(g)
 	case Refused, Dropped:
 		g.starting = Never
 		if counted {
+			if g.attempts[t.attempt].Counts {
+				g.tries--
+			}
 			g.attempts = slices.Delete(g.attempts, t.attempt, t.attempt+1)
 		}
 		if e.End == Refused {
 			g.refused = e.Why
 			m.later(g)
 		}
+	}
+	if e.End != Finished {
+		g.undone = t.Kind
 	}
 	g.settle, g.settleAt = nil, m.now
 	for _, name := range t.Hosts {
@@ -126,14 +138,11 @@ func (m *Machine) finished(g *guest, t *Task) {
 	case Stop:
 		g.ran, g.rung, g.tries = false, NoRung, 0
 	case Yield:
-		g.ran, g.yielded, g.yieldAt, g.roomTold = false, true, m.now, false
+		g.ran, g.yielded = false, true
 	case Move:
 		g.wanted = ""
 	case Halve:
 		g.ran = false
-		for _, h := range t.Hosts {
-			delete(g.doubtful, h) // with one half, the migration that timed out is over
-		}
 	case Resume:
 		g.storage = false
 		g.born(m)
@@ -143,8 +152,10 @@ func (m *Machine) finished(g *guest, t *Task) {
 		}
 	}
 	if t.Kind.Starts() {
+		g.installs = Never
 		g.good, g.storage = Never, false
 		g.lostAt = Never
+		g.born(m) // also if no View has shown it off in between
 		if h := m.hosts[t.Target]; h != nil {
 			m.touch(h)
 		}
@@ -160,8 +171,9 @@ func (m *Machine) unplaced(e Unplaced) {
 	if e.Tried {
 		g.spent = true
 	}
-	if g.unplaced != e.Why {
-		g.unplaced = e.Why
+	g.unplaced = e.Why
+	if g.told != e.Why {
+		g.told = e.Why
 		m.note(Record{Guest: g.name, Rule: "no place", Because: e.Why, Not: "it waits for room", Tell: true})
 	}
 	g.retryAt = m.now.Add(tryAgain)
@@ -191,7 +203,7 @@ func (m *Machine) MayAct(guest string, on ...string) (Ruling, string) {
 		return No, m.breaking()
 	}
 	k := g.task.Kind
-	if k == Elsewhere || k == Anew || k == Move {
+	if g.task.Moves {
 		if r, why := m.blocked(); r != Go {
 			return r, why
 		}
@@ -267,7 +279,7 @@ func (m *Machine) MayStart(guest, on string) (Ruling, string) {
 	if !m.leads || m.paused {
 		return No, m.breaking()
 	}
-	if g.home != target {
+	if g.task.Moves {
 		if r, why := m.blocked(); r != Go {
 			return r, why
 		}
@@ -440,6 +452,9 @@ func (m *Machine) MayStop(guest, on string) (Ruling, string) {
 	s := g.sights[on]
 	if s == nil || !s.fact.State.Live() || !s.runs() {
 		return Go, ""
+	}
+	if g.installs != Never {
+		return Go, "" // what runs is an installer that did not end
 	}
 	if len(g.probes) == 0 {
 		return No, "it runs again"

@@ -78,6 +78,9 @@ func (m *Machine) wakeGuestAt(g *guest, at Instant) {
 func (m *Machine) elapse() {
 	for len(m.timers) > 0 && m.timers[0].at <= m.now {
 		t := heap.Pop(&m.timers).(timer)
+		if t.host != nil && m.hosts[t.host.name] != t.host || t.g != nil && m.guests[t.g.name] != t.g {
+			continue // it was let go meanwhile; its name may be in use again
+		}
 		switch t.what {
 		case wakeLook:
 			if t.host.nextLook == t.at {
@@ -96,7 +99,7 @@ func (m *Machine) elapse() {
 				m.probeGuest(t.g, t.n)
 			}
 		case wakeAnchor:
-			if t.n < len(m.anchors) && m.anchors[t.n].asked < t.at {
+			if t.n < len(m.anchors) && m.anchors[t.n].next == t.at {
 				m.askAnchor(t.n)
 			}
 		case wakeHost:

@@ -39,12 +39,15 @@ type World struct {
 	seen        uint64
 	logged      int
 	whole       bool
+	second      time.Duration // since when steps are counted
+	steps       int
 	noisy       time.Duration // when anything happened last but a question
 	noisyOf     time.Duration // the one that period was worked out for
 	period      time.Duration
 	tried       time.Duration            // no skip is tried before
 	slow        map[string]time.Duration // hosts that answer late
 	tolerant    map[string]bool          // guests that somebody else may run twice
+	spy         func(round.Effect)       // of a test: looks at what the watch asks for
 }
 
 // Line is one line of the timeline.
@@ -58,6 +61,7 @@ func (l Line) String() string { return fmt.Sprintf("%10s  %-12s %s", stamp(l.At)
 
 // stamp writes a time of the rehearsal.
 func stamp(d time.Duration) string {
+	d = d.Round(time.Millisecond) // before the minutes are taken off, or 1m59.9999s becomes 1m60s
 	m := d.Truncate(time.Minute)
 	return fmt.Sprintf("%dm%06.3fs", m/time.Minute, (d - m).Seconds())
 }
@@ -139,6 +143,9 @@ func orNone(s string) string {
 
 // emitted looks at what the watch asks for, before it is done.
 func (w *World) emitted(e round.Effect) {
+	if w.spy != nil {
+		w.spy(e)
+	}
 	if !routine(e) {
 		w.noisy = w.now()
 	}
@@ -165,12 +172,30 @@ func (w *World) advance(until time.Duration) {
 		}
 		w.q.Step()
 		w.observe()
+		if w.busy(); len(w.check.violations) > 0 && w.check.stop {
+			return
+		}
 		if w.check.stop && len(w.check.violations) > 0 {
 			return
 		}
 	}
 	w.q.Run(until + w.zero)
 	w.observe()
+}
+
+// mostSteps is how much may happen in a second of a rehearsal: with more, the
+// watch runs in a circle.
+const mostSteps = 200000
+
+// busy notices a watch that runs in a circle.
+func (w *World) busy() {
+	if w.now()-w.second >= time.Second {
+		w.second, w.steps = w.now(), 0
+	}
+	if w.steps++; w.steps == mostSteps {
+		w.check.fail("6 liveness", "more than %d things happen within a second", mostSteps)
+		w.check.stop = true
+	}
 }
 
 // skip leaves out the time in which nothing happens: once a whole period of the
