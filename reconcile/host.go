@@ -75,6 +75,8 @@ type host struct {
 	drained  bool            // by order
 	inMaint  bool            // by file
 	homes    map[*guest]bool
+	traces   map[*guest]bool // guests that its last View had
+	list     []*guest        // homes, by name; nil: to be made
 	flap     flap
 	trusted  bool // remembered as up with guests of ours
 	swept    bool
@@ -125,7 +127,7 @@ type proof struct {
 func newHost(p *HostPolicy, now Instant) *host {
 	h := &host{
 		name: p.Name, pol: p, state: HostNew, since: now, began: Never, l: newCounter(), goodL: Never, goodSign: Never,
-		asked: Never, ignore: Never, refitted: Never, viewSent: Never, homes: map[*guest]bool{}, goodSince: Never, oldView: Never, wake: Never, nextLook: Never, nextPower: Never,
+		asked: Never, ignore: Never, refitted: Never, viewSent: Never, homes: map[*guest]bool{}, traces: map[*guest]bool{}, goodSince: Never, oldView: Never, wake: Never, nextLook: Never, nextPower: Never,
 	}
 	h.apply(p)
 	return h
@@ -242,7 +244,20 @@ func (s *signs) answer(sent Instant, a Answer) {
 }
 
 // residents are the guests whose home the host is, by name.
-func (h *host) residents() []*guest { return sortedGuests(h.homes) }
+func (h *host) residents() []*guest {
+	if h.list == nil && len(h.homes) > 0 {
+		h.list = sortedGuests(h.homes)
+	}
+	return h.list
+}
+
+// house makes a host the home of a guest, or no longer.
+func (h *host) house(g *guest, in bool) {
+	if delete(h.homes, g); in {
+		h.homes[g] = true
+	}
+	h.list = nil
+}
 
 // good tells whether one of the last questions was answered; complete, whether
 // enough of them were sent to say that none was, and the first of them is known to

@@ -176,10 +176,8 @@ func sameWish(a, b *Wish) bool {
 
 // dependents are judged again when what they wait for changes.
 func (m *Machine) dependents(g *guest) {
-	for other := range m.restless {
-		if slices.Contains(other.pol.After, g.name) {
-			m.touchGuest(other)
-		}
+	for _, other := range m.waiters[g.name] {
+		m.touchGuest(other)
 	}
 }
 
@@ -240,12 +238,12 @@ func (m *Machine) locate(g *guest) {
 		return
 	}
 	if g.home != nil {
-		delete(g.home.homes, g)
+		g.home.house(g, false)
 		m.touch(g.home)
 	}
 	carried := g.carried(best.host)
 	g.home = best.host
-	g.home.homes[g] = true
+	g.home.house(g, true)
 	g.signs = signs{bad: Never}
 	g.lostAt = Never
 	m.trust(g.home)

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"time"
+
+	"3rc/schema/inventory"
 )
 
 // statedTwice tells whether libvirt has said the same of a guest twice, the
@@ -80,11 +83,28 @@ func (m *Machine) missing(g *guest, h *host) string {
 		return "its storage"
 	}
 	for _, v := range g.volumes() {
-		if _, ok := h.view.Volume(v.Pool, v.Name); !ok {
+		if !h.shows(v) {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
 	return ""
+}
+
+// shows tells whether a volume is in the host's last View, whose facts are in
+// their one order.
+func (h *host) shows(v Volume) bool {
+	facts := h.view.Facts
+	i := sort.Search(len(facts), func(i int) bool {
+		f := &facts[i]
+		switch {
+		case f.Class != inventory.Volume:
+			return f.Class > inventory.Volume
+		case f.Pool != v.Pool:
+			return f.Pool > v.Pool
+		}
+		return f.Name >= v.Name
+	})
+	return i < len(facts) && facts[i].Class == inventory.Volume && facts[i].Pool == v.Pool && facts[i].Name == v.Name
 }
 
 // elsewhere is the wish for another host.
@@ -326,7 +346,7 @@ func (m *Machine) dataMissing(g *guest, h *host) string {
 		for _, d := range g.pol.Disks {
 			renewed = renewed || d.Renewed && d.Label == v.Disk
 		}
-		if _, ok := h.view.Volume(v.Pool, v.Name); !ok && !renewed && v.Disk != "" {
+		if !h.shows(v) && !renewed && v.Disk != "" {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
@@ -450,15 +470,13 @@ func (m *Machine) waitsFor(g *guest) string {
 // lent is the highest priority of those that wait for a guest.
 func (m *Machine) lent(g *guest) int {
 	p := g.pol.Priority
-	for _, other := range m.sortedRestless() {
-		if other.state == Held && slices.Contains(other.pol.After, g.name) {
+	for _, other := range m.waiters[g.name] {
+		if other.state == Held && !other.gone {
 			p = max(p, other.pol.Priority)
 		}
 	}
 	return p
 }
-
-func (m *Machine) sortedRestless() []*guest { return sortedGuests(m.restless) }
 
 // stale finds what is left of a guest on a host where it is not: a definition, or
 // a copy that a returning host started by itself.
@@ -510,7 +528,7 @@ func (m *Machine) sweptClean(h *host) bool {
 	if h.viewSent <= h.since {
 		return false
 	}
-	for _, g := range m.listed {
+	for _, g := range sortedGuests(h.traces) {
 		s := g.sights[h.name]
 		if s != nil && g.home != h && !g.gone && g.pol.State != "ignored" {
 			m.touchGuest(g)
@@ -551,7 +569,7 @@ func (m *Machine) forget(g *guest) {
 		return
 	}
 	if g.home != nil {
-		delete(g.home.homes, g)
+		g.home.house(g, false)
 		if g.home.state != Up {
 			return
 		}

@@ -28,7 +28,8 @@ type Machine struct {
 	locks    map[string]bool // "HOST/POOL" where a canary was refused
 	expected Instant         // when the next tick is due; Never: none
 
-	unwell      map[*host]bool // not up
+	waiters     map[string][]*guest // by the name of a guest: those that come after it
+	unwell      map[*host]bool      // not up
 	dirtyHosts  map[*host]bool
 	dirtyGuests map[*guest]bool
 	allGuests   bool // every guest is to be judged again
@@ -346,6 +347,12 @@ func (m *Machine) index() {
 	}
 	sort.Slice(m.order, func(i, j int) bool { return m.order[i].name < m.order[j].name })
 	sort.Slice(m.listed, func(i, j int) bool { return m.listed[i].name < m.listed[j].name })
+	m.waiters = map[string][]*guest{}
+	for _, g := range m.listed {
+		for _, name := range g.pol.After {
+			m.waiters[name] = append(m.waiters[name], g)
+		}
+	}
 }
 
 // claimed takes note of another actor.

@@ -114,10 +114,8 @@ func (m *Machine) Memory(wall time.Time) *Memory {
 		hm.Seen, hm.Holds = c.time(max(h.viewSent, h.oldView)), h.oldHolds
 		if h.viewSent != Never {
 			hm.Holds = nil
-			for _, g := range m.listed {
-				if g.sights[h.name] != nil {
-					hm.Holds = append(hm.Holds, g.name)
-				}
+			for _, g := range sortedGuests(h.traces) {
+				hm.Holds = append(hm.Holds, g.name)
 			}
 		}
 		out.Hosts[h.name] = hm
@@ -232,6 +230,6 @@ func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	}
 	if h := m.hosts[gm.Home]; h != nil {
 		g.home = h
-		h.homes[g] = true
+		h.house(g, true)
 	}
 }
