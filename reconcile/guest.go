@@ -243,6 +243,7 @@ func (m *Machine) seen(h *host, v *inventory.View, sent Instant) {
 	same := h.view != nil && sameFacts(h.view.Facts, v.Facts)
 	h.view, h.viewSent = v, sent
 	if !same {
+		h.volumes = nil
 		m.sightings(h, v, sent)
 	}
 	for g := range m.restless {
@@ -537,7 +538,7 @@ func (m *Machine) countGuest(g *guest, a Answer, sent Instant) {
 		if !g.answered {
 			g.answered = true
 			g.counter.settle(true, t)
-			m.save()
+			m.saveSoon()
 		}
 	}
 	c := g.counter.count(a, sent, t)

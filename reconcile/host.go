@@ -67,12 +67,13 @@ type host struct {
 	proof     *proof
 	goodSince Instant // returning: since when nothing was bad
 
-	view     *inventory.View // the last good one
-	viewSent Instant         // when it was asked for
-	oldView  Instant         // when the last View was asked for that an earlier watcher remembered
-	oldHolds []string        // the guests that it had
-	drained  bool            // by order
-	inMaint  bool            // by file
+	view     *inventory.View    // the last good one
+	viewSent Instant            // when it was asked for
+	volumes  map[[2]string]bool // of the view, by pool and name; nil: not listed yet
+	oldView  Instant            // when the last View was asked for that an earlier watcher remembered
+	oldHolds []string           // the guests that it had
+	drained  bool               // by order
+	inMaint  bool               // by file
 	homes    map[*guest]bool
 	flap     flap
 	trusted  bool // remembered as up with guests of ours
@@ -212,6 +213,20 @@ func (h *host) pace() time.Duration {
 		return h.t().FastInterval
 	}
 	return h.t().Interval
+}
+
+// shows tells whether the last View has a volume. Each host may show those of all
+// guests, and every guest asks every host.
+func (h *host) shows(pool, name string) bool {
+	if h.volumes == nil {
+		h.volumes = map[[2]string]bool{}
+		for i := range h.view.Facts {
+			if f := &h.view.Facts[i]; f.Class == inventory.Volume {
+				h.volumes[[2]string{f.Pool, f.Name}] = true
+			}
+		}
+	}
+	return h.volumes[[2]string{pool, name}]
 }
 
 // note keeps a question of a probe; at most fall of them count.

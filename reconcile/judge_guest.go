@@ -137,7 +137,7 @@ func (m *Machine) put(g *guest, v verdict, rule string) {
 		m.note(Record{Guest: g.name, Rule: rule, From: string(g.state), To: string(v.state), Because: v.why, Tell: v.state == Held || v.state == Failed})
 		if v.state != g.state {
 			g.since = m.now
-			m.save()
+			m.saveSoon()
 			m.dependents(g)
 		}
 	}
@@ -175,10 +175,8 @@ func sameWish(a, b *Wish) bool {
 
 // dependents are judged again when what they wait for changes.
 func (m *Machine) dependents(g *guest) {
-	for other := range m.restless {
-		if slices.Contains(other.pol.After, g.name) {
-			m.touchGuest(other)
-		}
+	for _, other := range m.waiters[g.name] {
+		m.touchGuest(other)
 	}
 }
 

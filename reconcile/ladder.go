@@ -3,7 +3,6 @@ package reconcile
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 )
@@ -80,7 +79,7 @@ func (m *Machine) missing(g *guest, h *host) string {
 		return "its storage"
 	}
 	for _, v := range g.volumes() {
-		if _, ok := h.view.Volume(v.Pool, v.Name); !ok {
+		if !h.shows(v.Pool, v.Name) {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
@@ -326,7 +325,7 @@ func (m *Machine) dataMissing(g *guest, h *host) string {
 		for _, d := range g.pol.Disks {
 			renewed = renewed || d.Renewed && d.Label == v.Disk
 		}
-		if _, ok := h.view.Volume(v.Pool, v.Name); !ok && !renewed && v.Disk != "" {
+		if !h.shows(v.Pool, v.Name) && !renewed && v.Disk != "" {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
@@ -449,15 +448,13 @@ func (m *Machine) waitsFor(g *guest) string {
 // lent is the highest priority of those that wait for a guest.
 func (m *Machine) lent(g *guest) int {
 	p := g.pol.Priority
-	for _, other := range m.sortedRestless() {
-		if other.state == Held && slices.Contains(other.pol.After, g.name) {
+	for _, other := range m.waiters[g.name] {
+		if other.state == Held && !other.gone {
 			p = max(p, other.pol.Priority)
 		}
 	}
 	return p
 }
-
-func (m *Machine) sortedRestless() []*guest { return sortedGuests(m.restless) }
 
 // stale finds what is left of a guest on a host where it is not: a definition, or
 // a copy that a returning host started by itself.
