@@ -11,7 +11,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 PURE := ./schema/... ./plan/... ./apply/... ./reconcile/... ./providers/conform/... ./providers/fake/...
 FUZZTIME ?= 3m
 
-.PHONY: help demo test check build lab-up lab-down fuzz golden bench clean setup setup-build lab-test
+.PHONY: help demo test check build lab-up lab-down fuzz mutants golden bench clean setup setup-build lab-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,7 +33,7 @@ check: setup-build ## format, vet, staticcheck, floors and pure tests: for every
 	@CGO_ENABLED=0 go vet $(PURE)
 	@CGO_ENABLED=0 go tool staticcheck $(PURE)
 	@CGO_ENABLED=0 go test -short $(PURE)
-	@go test ./fixtures/floors
+	@go test ./fixtures/floors ./fixtures/mutants
 
 test: setup ## all tests, the lab included
 	@$(MAKE) --no-print-directory check
@@ -62,8 +62,12 @@ fuzz: setup-build ## every fuzz target for FUZZTIME
 			echo "$$p $$f"; CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$p; \
 		done; done
 
+# Arguments: make mutants MUTANTS='-run breaker'.
+mutants: setup-build ## break every rule of the machine, one by one; some test must notice each time
+	@nice -n 10 go run ./fixtures/mutants $(MUTANTS)
+
 golden: setup-build ## write the golden files of the tests anew; read the difference before you commit it
-	@CGO_ENABLED=0 go test ./schema ./plan/kinds ./plan/place ./providers/fake -rewrite
+	@CGO_ENABLED=0 go test ./schema ./plan/kinds ./plan/place ./providers/fake ./reconcile -rewrite
 	@REWRITE=1 go test ./cmd/3rc
 	@go test ./providers/libvirt -update
 	@go test ./providers/fence -rewrite

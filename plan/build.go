@@ -262,6 +262,8 @@ func Check(p *Plan, in *Input) []string {
 			}
 			starts[op.Name] = op.Host
 			found = append(found, checkStart(in, op, at, stopped)...)
+		case DomainInstall: // an installer is a process of the guest, too
+			found = append(found, checkStart(in, op, at, stopped)...)
 		case DomainMigrate:
 			if !in.View(op.Dest).Seen {
 				say("%s is migrated to %s, which was not seen", op.Name, op.Dest)

@@ -275,8 +275,11 @@ func (m *Machine) countBad(h *host, sent Instant) {
 	}
 	if h.began == Never {
 		h.began = m.now
-		if h.state == Up {
+		switch h.state {
+		case Up:
 			m.beginOutage(h)
+		case HostNew: // an outage that began while nobody watched is one of this watcher
+			h.epoch = Epoch{m.incarnation, h.epoch.nextIn(m.incarnation)}
 		}
 	}
 	m.touch(h)
@@ -339,16 +342,18 @@ func (m *Machine) signOfLife(h *host, sent Instant) {
 func (m *Machine) denied(h *host, sent Instant) {
 	for i := range h.power {
 		d := &h.power[i]
-		if d.power == PowerOff && d.at >= h.ignore && sent > d.at && !d.liar && !m.poweringOn(h) {
+		if d.power == PowerOff && d.at >= h.ignore && sent > d.at && !d.liar && !h.poweringOn(d) {
 			d.liar, d.offs = true, 0
 			m.note(Record{Host: h.name, Rule: "device contradicted", Because: "a fence device says off while the host answers", Not: "its off proves nothing until it has said on", Tell: true})
 		}
 	}
 }
 
-// poweringOn tells whether the host was proven off, so that an answer of it
-// means that somebody switched it on since the device was read.
-func (m *Machine) poweringOn(h *host) bool { return h.proof != nil }
+// poweringOn tells whether the host was proven off when the device was read, so
+// that an answer of it means that somebody switched it on since.
+func (h *host) poweringOn(d *device) bool {
+	return h.proof != nil || h.state == Returning && d.at <= h.since
+}
 
 // powerAnswered takes in what a fence device said.
 func (m *Machine) powerAnswered(e PowerAnswered) {

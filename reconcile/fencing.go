@@ -112,7 +112,10 @@ func (r *rolls) answered() bool {
 	return true
 }
 
-func (m *Machine) rolled(h *host) bool { return h.order.called && h.order.roll.answered() }
+// rolled tells whether the roll that was called for this order is answered.
+func (m *Machine) rolled(h *host) bool {
+	return h.order.called && h.order.roll.since >= h.order.retryAt && h.order.roll.answered()
+}
 
 // rolledAfter: an off counts only once every other host has answered after it, or
 // is judged. Whoever fell silent meanwhile casts a doubt on the proof: the device
@@ -162,8 +165,11 @@ func (m *Machine) beginOrder(h *host) {
 func (m *Machine) nextLevel(h *host) {
 	o := &h.order
 	o.level++
-	if o.level >= len(o.levels) {
-		o.ended = true
+	stop := m.halted()
+	if o.level >= len(o.levels) || o.level > 0 && stop != "" {
+		if o.ended = true; stop != "" {
+			o.why = stop
+		}
 		m.touch(h)
 		return
 	}

@@ -96,8 +96,9 @@ type guest struct {
 	refused  string // why the last task was not carried out
 	spent    bool   // no host is left that was not tried
 	wanted   string
-	movedTo  *host  // where a live migration by us, begun since its last start, takes it
-	ranOn    string // the host on which it was last seen running
+	installs Instant // until when an installation may go on of which sight was lost; Never
+	movedTo  *host   // where a live migration by us, begun since its last start, takes it
+	ranOn    string  // the host on which it was last seen running
 	yielded  bool
 	storage  bool // its storage was gone: it is resumed in place when that is back
 	doubtful map[string]Instant
@@ -174,7 +175,7 @@ type Task struct {
 func newGuest(p *GuestPolicy) *guest {
 	return &guest{
 		name: p.Name, sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
-		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, settleAt: Never, doubtful: map[string]Instant{},
+		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, settleAt: Never, installs: Never, doubtful: map[string]Instant{},
 	}
 }
 
@@ -468,7 +469,7 @@ func (m *Machine) guestProbed(e GuestProbed) {
 		return
 	}
 	agent := g.pol.Agent[e.Probe]
-	if !agent {
+	if !agent && !g.onItsWay() {
 		g.sign(e.Sent, e.Answer)
 		if e.Answer == Good {
 			m.signOfLife(g.home, e.Sent)
@@ -504,6 +505,13 @@ func (m *Machine) guestProbed(e GuestProbed) {
 	if g.task == nil || !g.task.Kind.Starts() {
 		m.countGuest(g, a, e.Sent)
 	}
+}
+
+// onItsWay tells whether it is being started on another host than that where it
+// was seen last, or has been and was not seen there yet: an answer of it says
+// nothing of its old host.
+func (g *guest) onItsWay() bool {
+	return g.task != nil && g.task.Kind.Starts() && g.task.Target != g.home.name || len(g.settle) > 0
 }
 
 // sign keeps an answer for the life of its host: of several probes at one

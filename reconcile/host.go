@@ -64,6 +64,7 @@ type host struct {
 	power     []device
 	refitted  Instant // when its fence devices became other ones
 	order     fenceOrder
+	unfenced  string // down: why it was not fenced when its guests were judged last
 	proof     *proof
 	goodSince Instant // returning: since when nothing was bad
 

@@ -66,6 +66,7 @@ var guestRules = []guestRule{
 	{"host returning", hostReturning},
 	{"host proven off", hostOff},
 	{"on its way out", leaving},
+	{"installation lost sight of", installing},
 	{"running", runningHere},
 	{"paused", pausedHere},
 	{"off", offHere},
@@ -89,7 +90,7 @@ func (m *Machine) judgeGuest(g *guest) {
 	if name == "" {
 		panic("reconcile: no rule for guest " + g.name)
 	}
-	if s, _ := m.stale(g); s != nil && (s.host.state == Returning || g.doubtful[s.host.name] != 0) && g.task == nil && v.state != Ignored && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts()) {
+	if s, _ := m.stale(g); s != nil && (s.host.state == Returning || g.doubtful[s.host.name] != 0) && g.task == nil && v.state != Ignored && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts() || v.wish.Kind == Move) {
 		v.wish = m.sweepWish(g, s) // whatever becomes of the guest: the host takes nothing before it is swept
 	}
 	if v.state == Held && g.unplaced != "" {
@@ -313,8 +314,11 @@ func foundTwice(m *Machine, g *guest) (verdict, bool) {
 			return v, true
 		}
 	}
-	less := live[len(live)-1]
+	less, running := live[len(live)-1], 0
 	for _, s := range live {
+		if s.runs() {
+			running++
+		}
 		if s.host != g.home && !s.runs() {
 			less = s
 		}
@@ -323,7 +327,7 @@ func foundTwice(m *Machine, g *guest) (verdict, bool) {
 		less = live[0]
 	}
 	v = verdict{state: Held, why: fmt.Sprintf("it runs on %s and on %s at once: find out which copy is good, destroy the other with virsh, then resume", live[0].host.name, live[1].host.name)}
-	if less.runs() {
+	if running > 1 && less.runs() {
 		v.wish = &Wish{Guest: g.name, Kind: Suspend, Host: less.host.name, Live: true, Why: v.why}
 	}
 	return v, true
@@ -454,6 +458,9 @@ func hostReturning(m *Machine, g *guest) (verdict, bool) {
 	if g.home.state != Returning {
 		return verdict{}, false
 	}
+	if g.home.goodL < g.home.l.last {
+		return verdict{state: GuestSuspect, why: fmt.Sprintf("%s lives again, and whether it runs there was not seen yet", g.home.name)}, true
+	}
 	if s := g.here(); s != nil && s.whole() {
 		v := verdict{state: Healthy, why: g.home.name + " lives again, and it runs there"}
 		if stale, _ := m.stale(g); stale != nil {
@@ -561,6 +568,26 @@ func leaving(m *Machine, g *guest) (verdict, bool) {
 
 // ailing tells whether its probes have brought it down.
 func (g *guest) ailing() bool { return g.counter.judged && !g.counter.up(g.thresholds()) }
+
+// installing: a process may be an installer that an earlier watcher started, or
+// that timed out. It is given its time; without its token nothing that it leaves
+// counts as installed.
+func installing(m *Machine, g *guest) (verdict, bool) {
+	s := g.here()
+	if g.installs == Never || s == nil || g.home.state != Up {
+		return verdict{}, false
+	}
+	if s.fact.State.Live() && m.now < g.installs {
+		m.wakeGuestAt(g, g.installs)
+		return verdict{state: Reinstalling, why: "an installation of which sight was lost may still go on"}, true
+	}
+	g.ran = true
+	if !s.fact.State.Live() {
+		g.installs = Never
+		m.save()
+	}
+	return m.climb(g, NoRung, "an installation did not end with its token"), true
+}
 
 // runningHere: it executes; whether it is well is for its probes to say.
 func runningHere(m *Machine, g *guest) (verdict, bool) {

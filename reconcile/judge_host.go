@@ -33,7 +33,7 @@ var hostRules = []hostRule{
 		return Suspect, "libvirt did not answer", h.began != Never
 	}},
 	{Suspect, "answers again", func(m *Machine, h *host) (HostState, string, bool) {
-		return Up, "libvirt answers again", h.goodL > h.l.bad && (h.l.bad != Never || h.goodL >= h.began) && h.l.up(h.t())
+		return Up, "libvirt answers again", h.goodL >= h.l.last && h.l.up(h.t())
 	}},
 	{Suspect, "found off", foundOff},
 	{Suspect, "alive without libvirt", func(m *Machine, h *host) (HostState, string, bool) {
@@ -277,6 +277,7 @@ func (m *Machine) follow(h *host) {
 		}
 	case Down:
 		m.mayRetry(h)
+		m.tellWaiting(h)
 	case Fenced:
 		m.switchOn(h)
 	case Fencing:
@@ -292,6 +293,23 @@ func (m *Machine) follow(h *host) {
 			h.swept = swept
 			m.touch(h)
 		}
+	}
+}
+
+// tellWaiting has the guests of a down host judged again when what keeps it from
+// being fenced changes.
+func (m *Machine) tellWaiting(h *host) {
+	why := m.mayFence(h)
+	if m.blinking(why) {
+		m.wakeHostAt(h, m.badAt.Add(m.fastest()))
+		return
+	}
+	if why == h.unfenced {
+		return
+	}
+	h.unfenced = why
+	for g := range h.homes {
+		m.touchGuest(g)
 	}
 }
 

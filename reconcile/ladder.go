@@ -403,7 +403,8 @@ func (m *Machine) elsewhereMaybe(g *guest, w *Wish) string {
 		if h == g.home || h.state == Up || h.state == Returning || h.state == Fenced && h.proof != nil {
 			continue
 		}
-		if g.sights[h.name] != nil && !m.excluded(g, h, Never) {
+		had := g.sights[h.name] != nil || h.viewSent == Never && slices.Contains(h.oldHolds, g.name)
+		if had && !m.excluded(g, h, Never) {
 			return fmt.Sprintf("%s, which had it, is %s", h.name, h.state)
 		}
 	}

@@ -193,6 +193,9 @@ func (m *Machine) stall(ev Event) {
 		for i := range h.power {
 			h.power[i].offs = 0
 		}
+		if o := &h.order; h.state == Fencing { // what it did is not known: everything is asked anew first
+			o.open, o.proven, o.ended, o.why = nil, false, true, "the watcher did not run for a while"
+		}
 		m.look(h)
 		m.touch(h)
 	}

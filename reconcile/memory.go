@@ -60,6 +60,7 @@ type GuestMemory struct {
 	GoodAt     time.Time            `json:"good_at,omitzero"`
 	Wanted     string               `json:"wanted,omitempty"`
 	RanOn      string               `json:"ran_on,omitempty"`
+	Installs   time.Time            `json:"installs,omitzero"` // an installation that sight was lost of ends by then
 }
 
 // AttemptMemory is an attempt with its time on the wall clock.
@@ -93,6 +94,15 @@ func (c clock) instant(t time.Time) Instant {
 		return Never
 	}
 	return min(c.now, c.now.Add(t.Sub(c.wall)))
+}
+
+// later is an appointment that was made: unlike what has happened, it may be in
+// the future, but no further than an hour.
+func (c clock) later(t time.Time) Instant {
+	if t.IsZero() {
+		return Never
+	}
+	return min(c.now.Add(t.Sub(c.wall)), c.now.Add(time.Hour))
 }
 
 // Memory gives what has to be stored. wall is the time of the wall clock.
@@ -136,7 +146,7 @@ func (c clock) unflap(f FlapMemory) flap {
 func (g *guest) memory(c clock) GuestMemory {
 	gm := GuestMemory{
 		Definition: g.def, State: g.state, Rung: g.rung, Tries: g.tries, Failed: g.failed, FailedOf: g.failedOf, Ran: g.ran, Answered: g.answered,
-		Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn,
+		Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn, Installs: c.time(g.installs),
 	}
 	if g.home != nil {
 		gm.Home = g.home.name
@@ -208,7 +218,11 @@ func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	for name, at := range gm.Doubtful {
 		g.doubtful[name] = c.instant(at)
 	}
+	g.installs = c.later(gm.Installs)
 	if t := gm.Task; t != nil {
+		if t.Kind == Anew {
+			g.installs = c.later(t.Time.Add(g.pol.Ladder.InstallTimeout))
+		}
 		for _, name := range t.Hosts {
 			g.doubtful[name] = c.instant(t.Time)
 		}

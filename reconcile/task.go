@@ -92,6 +92,9 @@ func (m *Machine) closed(e Closed) {
 		for _, h := range e.Hosts {
 			g.doubtful[h] = m.now
 		}
+		if t.Kind == Anew {
+			g.installs = t.Opened.Add(g.pol.Ladder.InstallTimeout)
+		}
 		m.later(g)
 	case Refused, Dropped:
 		g.starting = Never
@@ -149,6 +152,7 @@ func (m *Machine) finished(g *guest, t *Task) {
 		}
 	}
 	if t.Kind.Starts() {
+		g.installs = Never
 		g.good, g.storage = Never, false
 		g.lostAt = Never
 		g.born(m) // also if no View has shown it off in between
@@ -167,9 +171,7 @@ func (m *Machine) unplaced(e Unplaced) {
 	if e.Tried {
 		g.spent = true
 	}
-	if g.unplaced != e.Why {
-		g.unplaced = e.Why
-	}
+	g.unplaced = e.Why
 	if g.told != e.Why {
 		g.told = e.Why
 		m.note(Record{Guest: g.name, Rule: "no place", Because: e.Why, Not: "it waits for room", Tell: true})
@@ -450,6 +452,9 @@ func (m *Machine) MayStop(guest, on string) (Ruling, string) {
 	s := g.sights[on]
 	if s == nil || !s.fact.State.Live() || !s.runs() {
 		return Go, ""
+	}
+	if g.installs != Never {
+		return Go, "" // what runs is an installer that did not end
 	}
 	if len(g.probes) == 0 {
 		return No, "it runs again"

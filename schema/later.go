@@ -39,6 +39,10 @@ func laterValues(cfg *Config) []unused {
 	return out
 }
 
+// WithoutEffect is the summary of warnings of what this version accepts and does
+// not act on. Most of it is the watch's, which a rehearsal has.
+const WithoutEffect = "Without effect yet"
+
 // unused is one thing in the files that has no effect yet.
 type unused struct {
 	what, topic string
@@ -76,7 +80,7 @@ func (s *scope) laters(cfg *Config) hcl.Diagnostics {
 			}
 		}
 		diags = append(diags, &hcl.Diagnostic{
-			Severity: hcl.DiagWarning, Summary: "Without effect yet",
+			Severity: hcl.DiagWarning, Summary: WithoutEffect,
 			Detail:  fmt.Sprintf("What belongs to %s is read and checked, and this version does not act on it: %s.", topic, strings.Join(names, ", ")),
 			Subject: us[0].rng.Ptr(),
 		})

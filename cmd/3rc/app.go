@@ -91,7 +91,7 @@ func (a *app) commands() *cobra.Command {
 	f.BoolVar(&a.jsonOut, "json", false, "print JSON")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
 	f.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn, error or off")
-	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand())
+	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand())
 	a.completions(root)
 	return root
 }
@@ -136,15 +136,21 @@ func (a *app) load() (*schema.Config, error) {
 		}
 		return nil, status{code: exitError}
 	}
-	// Warnings are for whoever writes the files; here they would hide the plan.
-	if n := len(diags); n > 0 {
-		what := "a warning"
-		if n > 1 {
-			what = fmt.Sprintf("%d warnings", n)
-		}
-		fmt.Fprintf(a.errOut, "The configuration has %s; 3rc validate shows more.\n", what)
-	}
+	a.tellWarnings(len(diags))
 	return cfg, nil
+}
+
+// tellWarnings says that there are warnings. They are for whoever writes the
+// files; where something else is asked for they would hide it.
+func (a *app) tellWarnings(n int) {
+	if n == 0 {
+		return
+	}
+	what := "a warning"
+	if n > 1 {
+		what = fmt.Sprintf("%d warnings", n)
+	}
+	fmt.Fprintf(a.errOut, "The configuration has %s; 3rc validate shows more.\n", what)
 }
 
 // tell shows diagnostics on standard error. With -json, commands that print a

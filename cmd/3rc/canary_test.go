@@ -123,7 +123,7 @@ vm "web" {
 	"k.tftpl":            "rootpw ${pw}\n%{ for w in list }${w}\n%{ endfor }${self.nonce}\n",
 	"x.auto.vars.hcl":    "auto    = { user = \"" + canary + "\", words = [\"a\", \"" + canary + "\"] } # " + canary + "\n",
 	"given.secret":       "file = \"" + canary + "\"\n",
-	"x.scenario.hcl":     "scenario \"x\" {\n  run = \"1m\"\n  event \"1s\" { power_off = [\"h1\"] }\n}\n",
+	"x.scenario.hcl":     "scenario \"x\" {\n  run = \"1m\"\n  event \"1s\" { power_off = [\"h1\"] }\n  expect \"30s\" { host = { h1 = \"up\" } }\n}\n",
 	"images/i.raw":       "",
 	"plans/unread.plan":  `{"digest": "` + canary + `"}`,
 	"plans/stale.plan":   `{"format_version": "1.0", "kind": "3rc plan", "cluster": "lab", "digest": "x", "plan": {}}`,
@@ -151,6 +151,7 @@ var commands = [][]string{
 	{"plan"}, {"plan", "-verbose", "-out", "a.plan"}, {"plan", "-target", "vm.web[0]"}, {"plan", "-target", canary[:6]},
 	{"apply"}, {"apply", "-auto-approve"}, {"apply", "a.plan"}, {"apply", "plans/stale.plan"}, {"apply", "plans/unread.plan"},
 	{"destroy"}, {"destroy", "-auto-approve"}, {"destroy", "vm.web"}, {"init"},
+	{"test"}, {"test", "-v", "-junit", "report.xml"}, {"test", canary[:6]},
 	{"completion", "bash"}, {"__complete", "plan", "-target", ""}, {"__complete", "plan", "-var", ""}, {"help"}, {"plan", "-nosuch"}, {"nosuch"},
 }
 
@@ -257,6 +258,7 @@ func TestTheCanaryGetsWhereItBelongs(t *testing.T) {
 		{"plan -out a.plan", []string{"Saved to a.plan"}},
 		{"apply -auto-approve", []string{"defining web-0 on h1", "FAILED"}},
 		{"apply a.plan", []string{"defining web-0 on h1"}},
+		{"test", []string{"Got: it is fenced", "1 scenario: 0 passed, 1 failed."}},
 		{"fmt -write=false -diff", []string{"+  password = \"****", "+auto = {"}},
 	} {
 		got := n.run(t, dir, strings.Fields(x.args))
@@ -414,7 +416,7 @@ func TestNoWrongValueShowsASecret(t *testing.T) {
 // everyReading runs the commands that read the configuration, which is wrong.
 func (n *nest) everyReading(t *testing.T) {
 	dir := n.lay(t)
-	for _, args := range []string{"validate", "validate -json", "plan -log-level=trace", "plan -json", "apply -auto-approve -json", "destroy -json", "fmt -check -diff", "fmt -check -diff -json"} {
+	for _, args := range []string{"validate", "validate -json", "plan -log-level=trace", "plan -json", "apply -auto-approve -json", "destroy -json", "test", "test -json", "fmt -check -diff", "fmt -check -diff -json"} {
 		if testing.Short() && !strings.HasPrefix(args, "validate") {
 			continue
 		}

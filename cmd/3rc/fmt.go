@@ -305,3 +305,28 @@ func replaceFile(name string, content []byte) (err error) {
 	}
 	return os.Rename(tmp.Name(), real)
 }
+
+// writeWhole writes a file whole or not at all, whether there was one or not. What
+// is no file, as a pipe, is written to as it is.
+func writeWhole(name string, content []byte) (err error) {
+	switch st, err := os.Stat(name); {
+	case err == nil && st.Mode().IsRegular():
+		return replaceFile(name, content)
+	case err == nil:
+		return os.WriteFile(name, content, 0)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".3rc-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(tmp.Name())
+		}
+	}()
+	_, err = tmp.Write(content)
+	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), name)
+}

@@ -124,6 +124,10 @@ type pos struct {
 	Byte   int `json:"byte"`
 }
 
+func rangeOf(r hcl.Range) *rng {
+	return &rng{r.Filename, pos{r.Start.Line, r.Start.Column, r.Start.Byte}, pos{r.End.Line, r.End.Column, r.End.Byte}}
+}
+
 // The values of the expressions of a snippet are never given: they may be
 // secrets.
 type snippet struct {
@@ -158,7 +162,7 @@ func validation(files *schema.Files, diags hcl.Diagnostics) validity {
 			v.ErrorCount++
 		}
 		if s := d.Subject; s != nil {
-			j.Range = &rng{s.Filename, pos{s.Start.Line, s.Start.Column, s.Start.Byte}, pos{s.End.Line, s.End.Column, s.End.Byte}}
+			j.Range = rangeOf(*s)
 			j.Snippet = snippetOf(files, *s)
 		}
 		v.Diagnostics = append(v.Diagnostics, j)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
@@ -46,6 +47,22 @@ const mostFailures = 20
 // everything that may run runs within a bounded time, and then nothing more
 // happens.
 func Campaign(o CampaignOptions) CampaignResult {
+	return runAll(o, func() func(uint64) *trial {
+		var group uint64
+		source, cfg := "", o.Config
+		return func(seed uint64) *trial {
+			if g := seed / fleetsOf; o.Config == nil && (cfg == nil || g != group) {
+				group = g
+				source = drawFleet(rand.New(rand.NewPCG(g, 0xf1ee7)))
+				cfg = loadFleet(source)
+			}
+			return drawTrial(seed, source, cfg)
+		}
+	})
+}
+
+// runAll runs the trials of all seeds. Each worker has a drawer of its own.
+func runAll(o CampaignOptions, drawer func() func(seed uint64) *trial) CampaignResult {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	res := CampaignResult{}
@@ -54,15 +71,9 @@ func Campaign(o CampaignOptions) CampaignResult {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			var group uint64
-			source, cfg := "", o.Config
+			draw := drawer()
 			for seed := range next {
-				if g := seed / fleetsOf; o.Config == nil && (cfg == nil || g != group) {
-					group = g
-					source = drawFleet(rand.New(rand.NewPCG(g, 0xf1ee7)))
-					cfg = loadFleet(source)
-				}
-				f := runTrial(seed, source, cfg)
+				f := runTrial(draw(seed))
 				mu.Lock()
 				res.Runs++
 				if f != nil {
@@ -83,7 +94,7 @@ func Campaign(o CampaignOptions) CampaignResult {
 	})
 	close(next)
 	wg.Wait()
-	slices.SortFunc(res.Failures, func(a, b CampaignFailure) int { return int(int64(a.Seed) - int64(b.Seed)) })
+	slices.SortFunc(res.Failures, func(a, b CampaignFailure) int { return cmp.Compare(a.Seed, b.Seed) })
 	return res
 }
 
@@ -101,8 +112,8 @@ func feed(o CampaignOptions, next chan<- uint64, enough func() bool) {
 }
 
 // runTrial runs one trial, and shortens it if it fails.
-func runTrial(seed uint64, source string, cfg *schema.Config) *CampaignFailure {
-	t := drawTrial(seed, source, cfg)
+func runTrial(t *trial) *CampaignFailure {
+	seed := t.seed
 	w := t.run()
 	if w == nil || len(w.check.violations) == 0 {
 		return nil

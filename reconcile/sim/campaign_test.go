@@ -2,6 +2,7 @@ package sim
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -21,8 +22,36 @@ func TestCampaign(t *testing.T) {
 		seed = n
 	}
 	begin := time.Now()
-	res := Campaign(CampaignOptions{Seed: seed, Runs: runs, Parallel: 2})
+	res := Campaign(CampaignOptions{Seed: seed, Runs: runs, Parallel: runtime.NumCPU()})
 	t.Logf("%d trials from seed %d in %s", res.Runs, seed, time.Since(begin).Round(time.Millisecond))
+	report(t, res)
+}
+
+// TestSmallWorlds tries every fault at every step of a small world, two after each
+// other. With RC3_DEPTH it goes so deep in all of them, and RC3_FROM and RC3_TRIALS
+// say which part.
+func TestSmallWorlds(t *testing.T) {
+	depth := 1
+	if !testing.Short() {
+		depth = 2
+	}
+	number := func(name string, or int) int {
+		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+			return n
+		}
+		return or
+	}
+	x := Exploration{Depth: number("RC3_DEPTH", depth), Parallel: runtime.NumCPU(), From: number("RC3_FROM", 0), Worlds: 1, Steps: 3}
+	if os.Getenv("RC3_DEPTH") != "" {
+		x.Worlds, x.Steps, x.Most = 0, 0, number("RC3_TRIALS", 0)
+	}
+	begin := time.Now()
+	res := Explore(x)
+	t.Logf("%d schedules of depth %d in %s", res.Runs, x.Depth, time.Since(begin).Round(time.Millisecond))
+	report(t, res)
+}
+
+func report(t *testing.T, res CampaignResult) {
 	for _, f := range res.Failures {
 		t.Errorf("seed %d: %v\n%s", f.Seed, f.Violations, f.Schedule)
 		for _, l := range f.Timeline {

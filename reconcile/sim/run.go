@@ -61,6 +61,7 @@ func (l Line) String() string { return fmt.Sprintf("%10s  %-12s %s", stamp(l.At)
 
 // stamp writes a time of the rehearsal.
 func stamp(d time.Duration) string {
+	d = d.Round(time.Millisecond) // before the minutes are taken off, or 1m59.9999s becomes 1m60s
 	m := d.Truncate(time.Minute)
 	return fmt.Sprintf("%dm%06.3fs", m/time.Minute, (d - m).Seconds())
 }

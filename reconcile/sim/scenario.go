@@ -124,7 +124,7 @@ func (w *World) expect(e *schema.Expectation, res *Result) {
 	}
 	for _, name := range sortedKeys(e.Hosts) {
 		if got := w.hostTruth(name); got != e.Hosts[name] {
-			fail(e.AtKey("host", name), "the lines of "+name+" in the timeline", name+" is "+e.Hosts[name], "it is "+got)
+			fail(e.AtKey("host", name), "see the lines of "+name+" in the timeline", name+" is "+e.Hosts[name], "it is "+got)
 		}
 	}
 }
@@ -138,8 +138,8 @@ func (w *World) limits(sc *schema.Scenario, res *Result) {
 		most := time.Duration(sc.Limit.Most[name])
 		if d := w.downtimeOf(name); d > most {
 			res.Failures = append(res.Failures, Failure{
-				At: w.now(), Want: fmt.Sprintf("%s is down for no more than %s", name, most), Got: fmt.Sprintf("it was down for %s", d.Round(time.Millisecond)),
-				Look: "the lines of " + name + " in the timeline", Range: sc.Limit.AtKey("downtime", name),
+				At: w.now(), Want: fmt.Sprintf("%s is down for no more than %s", name, sc.Limit.Most[name]), Got: fmt.Sprintf("it was down for %s", schema.Duration(d.Round(time.Millisecond))),
+				Look: "see the lines of " + name + " in the timeline", Range: sc.Limit.AtKey("downtime", name),
 			})
 		}
 	}
