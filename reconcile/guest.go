@@ -554,7 +554,7 @@ func (m *Machine) countGuest(g *guest, a Answer, sent Instant) {
 		if !g.answered {
 			g.answered = true
 			g.counter.settle(true, t)
-			m.save()
+			m.saveSoon()
 		}
 	}
 	c := g.counter.count(a, sent, t)

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"sort"
 	"time"
 
 	"3rc/schema/inventory"
@@ -215,6 +216,15 @@ func (h *host) pace() time.Duration {
 		return h.t().FastInterval
 	}
 	return h.t().Interval
+}
+
+// shows tells whether the last View has a volume. Its facts are in their one
+// order, so that it is found without an index of its own for each host.
+func (h *host) shows(pool, name string) bool {
+	want := inventory.Fact{Class: inventory.Volume, Pool: pool, Name: name}
+	facts := h.view.Facts
+	i := sort.Search(len(facts), func(i int) bool { return !inventory.Less(&facts[i], &want) })
+	return i < len(facts) && !inventory.Less(&want, &facts[i])
 }
 
 // note keeps a question of a probe; at most fall of them count.

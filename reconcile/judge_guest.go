@@ -138,7 +138,7 @@ func (m *Machine) put(g *guest, v verdict, rule string) {
 		m.note(Record{Guest: g.name, Rule: rule, From: string(g.state), To: string(v.state), Because: v.why, Tell: v.state == Held || v.state == Failed})
 		if v.state != g.state {
 			g.since = m.now
-			m.save()
+			m.saveSoon()
 			m.dependents(g)
 		}
 	}

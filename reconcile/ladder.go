@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 	"time"
-
-	"3rc/schema/inventory"
 )
 
 // statedTwice tells whether libvirt has said the same of a guest twice, the
@@ -83,28 +80,11 @@ func (m *Machine) missing(g *guest, h *host) string {
 		return "its storage"
 	}
 	for _, v := range g.volumes() {
-		if !h.shows(v) {
+		if !h.shows(v.Pool, v.Name) {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
 	return ""
-}
-
-// shows tells whether a volume is in the host's last View, whose facts are in
-// their one order.
-func (h *host) shows(v Volume) bool {
-	facts := h.view.Facts
-	i := sort.Search(len(facts), func(i int) bool {
-		f := &facts[i]
-		switch {
-		case f.Class != inventory.Volume:
-			return f.Class > inventory.Volume
-		case f.Pool != v.Pool:
-			return f.Pool > v.Pool
-		}
-		return f.Name >= v.Name
-	})
-	return i < len(facts) && facts[i].Class == inventory.Volume && facts[i].Pool == v.Pool && facts[i].Name == v.Name
 }
 
 // elsewhere is the wish for another host.
@@ -346,7 +326,7 @@ func (m *Machine) dataMissing(g *guest, h *host) string {
 		for _, d := range g.pol.Disks {
 			renewed = renewed || d.Renewed && d.Label == v.Disk
 		}
-		if !h.shows(v) && !renewed && v.Disk != "" {
+		if !h.shows(v.Pool, v.Name) && !renewed && v.Disk != "" {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
