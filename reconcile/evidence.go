@@ -275,11 +275,8 @@ func (m *Machine) countBad(h *host, sent Instant) {
 	}
 	if h.began == Never {
 		h.began = m.now
-		switch h.state {
-		case Up:
+		if h.state == Up {
 			m.beginOutage(h)
-		case HostNew: // an outage that began while nobody watched is one of this watcher
-			h.epoch = Epoch{m.incarnation, h.epoch.nextIn(m.incarnation)}
 		}
 	}
 	m.touch(h)
