@@ -258,8 +258,8 @@ func (m *Machine) rungWish(g *guest, r Rung, because string) *Wish {
 func (m *Machine) barred(g *guest, away bool) map[string]string {
 	out := map[string]string{}
 	for _, h := range m.order {
-		if why := m.shut(h); why != "" {
-			continue // told once for all guests, in the standing of the host
+		if m.shut(h) != "" || !m.canHold(g, h) {
+			continue // told once for all guests, in the standing of the host, or by the planner, who knows the files
 		}
 		switch why := m.missing(g, h); {
 		case h == g.home && away:
@@ -283,7 +283,7 @@ func (m *Machine) barTried(g *guest, w *Wish) {
 		}
 	}
 	for _, h := range m.order {
-		if m.shut(h) == "" && with[h.name] == "" {
+		if m.shut(h) == "" && m.canHold(g, h) && with[h.name] == "" {
 			w.Barred = with
 			return
 		}
