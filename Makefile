@@ -10,8 +10,9 @@ export LAB
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PURE := ./schema/... ./plan/... ./apply/... ./reconcile/... ./providers/conform/... ./providers/fake/...
 FUZZTIME ?= 3m
+TRIALS ?= 1000000
 
-.PHONY: help demo test check build lab-up lab-down fuzz mutants golden bench clean setup setup-build lab-test
+.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench clean setup setup-build lab-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,7 +39,7 @@ check: setup-build ## format, vet, staticcheck, floors and pure tests: for every
 test: setup ## all tests, the lab included
 	@$(MAKE) --no-print-directory check
 	@go vet -tags lab ./... && go tool staticcheck -tags lab ./...
-	@CGO_ENABLED=0 go test ./schema/...
+	@CGO_ENABLED=0 go test -timeout 30m ./schema/... ./reconcile/...
 	@go test ./cmd/... ./providers/...
 	@$(MAKE) --no-print-directory lab-test
 
@@ -61,6 +62,10 @@ fuzz: setup-build ## every fuzz target for FUZZTIME
 		for f in $$(CGO_ENABLED=0 go test -list '^Fuzz' $$p | grep ^Fuzz || true); do \
 			echo "$$p $$f"; CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$p; \
 		done; done
+
+sim: setup-build ## every two faults of the small worlds, and TRIALS random trials (a million: hours)
+	@RC3_DEPTH=2 CGO_ENABLED=0 go test -timeout 24h -v -run TestSmallWorlds ./reconcile/sim
+	@RC3_TRIALS=$(TRIALS) CGO_ENABLED=0 go test -timeout 24h -v -run TestCampaign ./reconcile/sim
 
 # Arguments: make mutants MUTANTS='-run breaker'.
 mutants: setup-build ## break every rule of the machine, one by one; some test must notice each time

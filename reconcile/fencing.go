@@ -228,7 +228,7 @@ func (m *Machine) levelDone(h *host) {
 				o.ended = true // it lives: no further level is tried
 				return
 			}
-			if !m.leads || m.paused {
+			if !m.leads || m.paused || !m.sighted(h) {
 				o.ended = true // what was sent is finished, and nothing more is sent
 				return
 			}
@@ -245,6 +245,15 @@ func (m *Machine) levelDone(h *host) {
 		}
 	}
 	o.after.since = min(o.after.since, m.now)
+}
+
+// sighted tells whether our own side has been seen to work a moment ago. Each
+// silence of the host has others asked, so that an answer is never older than this
+// unless none comes.
+func (m *Machine) sighted(h *host) bool {
+	t := h.t()
+	ok, askable := m.reached(h, m.now.Add(-2*t.FastInterval-t.Timeout))
+	return ok || !askable
 }
 
 // refit takes a change of a host's fence blocks in: what the old devices said, and

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"slices"
+	"sort"
 	"time"
 
 	"3rc/schema/inventory"
@@ -242,6 +243,12 @@ func (g *guest) clear(m *Machine) {
 // seen takes a View in: what of our guests a host has.
 func (m *Machine) seen(h *host, v *inventory.View, sent Instant) {
 	same := h.view != nil && sameFacts(h.view.Facts, v.Facts)
+	if !same && !sort.SliceIsSorted(v.Facts, func(i, j int) bool { return inventory.Less(&v.Facts[i], &v.Facts[j]) }) {
+		own := *v
+		own.Facts = slices.Clone(v.Facts)
+		inventory.Sort(own.Facts)
+		v = &own
+	}
 	h.view, h.viewSent = v, sent
 	if !same {
 		m.sightings(h, v, sent)
@@ -281,14 +288,16 @@ func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 		}
 		s := &sight{host: h, fact: *f, mark: mark, from: sent}
 		g.sights[h.name] = s
+		h.traces[g] = true
 		m.noticed(g, h, old, s)
 	}
-	for _, g := range m.listed {
+	for _, g := range sortedGuests(h.traces) {
 		if s := g.sights[h.name]; s != nil && !found[g] {
 			if s.fact.State.Live() {
 				m.freed()
 			}
 			delete(g.sights, h.name)
+			delete(h.traces, g)
 			m.touchGuest(g)
 			m.save()
 		}
@@ -545,7 +554,7 @@ func (m *Machine) countGuest(g *guest, a Answer, sent Instant) {
 		if !g.answered {
 			g.answered = true
 			g.counter.settle(true, t)
-			m.save()
+			m.saveSoon()
 		}
 	}
 	c := g.counter.count(a, sent, t)

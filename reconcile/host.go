@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"sort"
 	"time"
 
 	"3rc/schema/inventory"
@@ -75,6 +76,8 @@ type host struct {
 	drained  bool            // by order
 	inMaint  bool            // by file
 	homes    map[*guest]bool
+	traces   map[*guest]bool // guests that its last View had
+	list     []*guest        // homes, by name; nil: to be made
 	flap     flap
 	trusted  bool // remembered as up with guests of ours
 	swept    bool
@@ -125,7 +128,7 @@ type proof struct {
 func newHost(p *HostPolicy, now Instant) *host {
 	h := &host{
 		name: p.Name, pol: p, state: HostNew, since: now, began: Never, l: newCounter(), goodL: Never, goodSign: Never,
-		asked: Never, ignore: Never, refitted: Never, viewSent: Never, homes: map[*guest]bool{}, goodSince: Never, oldView: Never, wake: Never, nextLook: Never, nextPower: Never,
+		asked: Never, ignore: Never, refitted: Never, viewSent: Never, homes: map[*guest]bool{}, traces: map[*guest]bool{}, goodSince: Never, oldView: Never, wake: Never, nextLook: Never, nextPower: Never,
 	}
 	h.apply(p)
 	return h
@@ -215,6 +218,15 @@ func (h *host) pace() time.Duration {
 	return h.t().Interval
 }
 
+// shows tells whether the last View has a volume. Its facts are in their one
+// order, so that it is found without an index of its own for each host.
+func (h *host) shows(pool, name string) bool {
+	want := inventory.Fact{Class: inventory.Volume, Pool: pool, Name: name}
+	facts := h.view.Facts
+	i := sort.Search(len(facts), func(i int) bool { return !inventory.Less(&facts[i], &want) })
+	return i < len(facts) && !inventory.Less(&want, &facts[i])
+}
+
 // note keeps a question of a probe; at most fall of them count.
 func (s *signs) note(sent Instant, fall int) {
 	s.ring = append(s.ring, sign{sent: sent})
@@ -242,7 +254,20 @@ func (s *signs) answer(sent Instant, a Answer) {
 }
 
 // residents are the guests whose home the host is, by name.
-func (h *host) residents() []*guest { return sortedGuests(h.homes) }
+func (h *host) residents() []*guest {
+	if h.list == nil && len(h.homes) > 0 {
+		h.list = sortedGuests(h.homes)
+	}
+	return h.list
+}
+
+// house makes a host the home of a guest, or no longer.
+func (h *host) house(g *guest, in bool) {
+	if delete(h.homes, g); in {
+		h.homes[g] = true
+	}
+	h.list = nil
+}
 
 // good tells whether one of the last questions was answered; complete, whether
 // enough of them were sent to say that none was, and the first of them is known to

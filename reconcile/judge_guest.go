@@ -138,7 +138,7 @@ func (m *Machine) put(g *guest, v verdict, rule string) {
 		m.note(Record{Guest: g.name, Rule: rule, From: string(g.state), To: string(v.state), Because: v.why, Tell: v.state == Held || v.state == Failed})
 		if v.state != g.state {
 			g.since = m.now
-			m.save()
+			m.saveSoon()
 			m.dependents(g)
 		}
 	}
@@ -176,10 +176,8 @@ func sameWish(a, b *Wish) bool {
 
 // dependents are judged again when what they wait for changes.
 func (m *Machine) dependents(g *guest) {
-	for other := range m.restless {
-		if slices.Contains(other.pol.After, g.name) {
-			m.touchGuest(other)
-		}
+	for _, other := range m.waiters[g.name] {
+		m.touchGuest(other)
 	}
 }
 
@@ -240,12 +238,12 @@ func (m *Machine) locate(g *guest) {
 		return
 	}
 	if g.home != nil {
-		delete(g.home.homes, g)
+		g.home.house(g, false)
 		m.touch(g.home)
 	}
 	carried := g.carried(best.host)
 	g.home = best.host
-	g.home.homes[g] = true
+	g.home.house(g, true)
 	g.signs = signs{bad: Never}
 	g.lostAt = Never
 	m.trust(g.home)

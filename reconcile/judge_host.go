@@ -205,7 +205,21 @@ func (m *Machine) enter(h *host, to HostState, rule, because string) {
 	if h.fast() {
 		m.hurry(h)
 	}
-	m.allGuests = true
+	m.around(h)
+}
+
+// around judges again the guests that a host's state matters to: its own, those
+// that it had a trace of, and all that wait for something.
+func (m *Machine) around(h *host) {
+	for g := range h.homes {
+		m.touchGuest(g)
+	}
+	for g := range h.traces {
+		m.touchGuest(g)
+	}
+	for g := range m.restless {
+		m.touchGuest(g)
+	}
 }
 
 // become puts a host into a state and nothing else.
@@ -238,7 +252,7 @@ func (m *Machine) proven(h *host) {
 // are still there.
 func (m *Machine) dead(h *host) {
 	h.view = nil
-	for _, g := range m.listed {
+	for _, g := range sortedGuests(h.traces) {
 		if s := g.sights[h.name]; s != nil && s.fact.State.Live() {
 			gone := *s
 			gone.fact.State, gone.fact.Reason, gone.fact.LiveXML, gone.fact.Job = inventory.StateOff, "unknown", "", false
@@ -330,20 +344,14 @@ func (m *Machine) release(h *host) {
 	delete(m.unwell, h)
 	for _, g := range m.listed {
 		delete(g.sights, h.name)
+		delete(h.traces, g)
 	}
 	m.index()
 	m.note(Record{Host: h.name, Rule: "let go", Because: "the files no longer name it, and it holds none of our guests"})
 	m.save()
 }
 
-func (m *Machine) holds(h *host) bool {
-	for _, g := range m.listed {
-		if _, ok := g.sights[h.name]; ok {
-			return true
-		}
-	}
-	return false
-}
+func (m *Machine) holds(h *host) bool { return len(h.traces) > 0 }
 
 // maintain takes a change of the maintenance attribute in.
 func (m *Machine) maintain(h *host, on bool) {
@@ -362,7 +370,7 @@ func (m *Machine) maintained(h *host, was bool) {
 		return
 	}
 	m.save()
-	m.allGuests = true
+	m.around(h)
 	m.touch(h)
 	if was {
 		m.become(h, HostNew)
@@ -412,7 +420,7 @@ func (m *Machine) judgeBreaker() {
 	case over && !b.open:
 		b.open, b.within = true, Never
 		m.note(Record{Rule: "breaker opens", Because: fmt.Sprintf("%d of %d hosts are in trouble, and max_lost permits %d", trouble, all, m.pol.lostLimit(all)), Not: "nothing is fenced, started elsewhere or moved", Tell: true})
-		m.allGuests = true
+		m.unblinded()
 	case over:
 		b.within = Never
 	case b.open && b.within == Never:
@@ -421,7 +429,7 @@ func (m *Machine) judgeBreaker() {
 	case b.open && m.now.Sub(b.within) >= calm:
 		b.open = false
 		m.note(Record{Rule: "breaker closes", Because: "60 s within max_lost", Tell: true})
-		m.allGuests = true
+		m.unblinded()
 		for _, h := range m.order {
 			if h.state == Down {
 				m.recountDown(h)

@@ -80,7 +80,7 @@ func (m *Machine) missing(g *guest, h *host) string {
 		return "its storage"
 	}
 	for _, v := range g.volumes() {
-		if _, ok := h.view.Volume(v.Pool, v.Name); !ok {
+		if !h.shows(v.Pool, v.Name) {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
@@ -258,8 +258,8 @@ func (m *Machine) rungWish(g *guest, r Rung, because string) *Wish {
 func (m *Machine) barred(g *guest, away bool) map[string]string {
 	out := map[string]string{}
 	for _, h := range m.order {
-		if why := m.shut(h); why != "" {
-			continue // told once for all guests, in the standing of the host
+		if m.shut(h) != "" || !m.canHold(g, h) {
+			continue // told once for all guests, in the standing of the host, or by the planner, who knows the files
 		}
 		switch why := m.missing(g, h); {
 		case h == g.home && away:
@@ -283,7 +283,7 @@ func (m *Machine) barTried(g *guest, w *Wish) {
 		}
 	}
 	for _, h := range m.order {
-		if m.shut(h) == "" && with[h.name] == "" {
+		if m.shut(h) == "" && m.canHold(g, h) && with[h.name] == "" {
 			w.Barred = with
 			return
 		}
@@ -326,7 +326,7 @@ func (m *Machine) dataMissing(g *guest, h *host) string {
 		for _, d := range g.pol.Disks {
 			renewed = renewed || d.Renewed && d.Label == v.Disk
 		}
-		if _, ok := h.view.Volume(v.Pool, v.Name); !ok && !renewed && v.Disk != "" {
+		if !h.shows(v.Pool, v.Name) && !renewed && v.Disk != "" {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
@@ -450,15 +450,13 @@ func (m *Machine) waitsFor(g *guest) string {
 // lent is the highest priority of those that wait for a guest.
 func (m *Machine) lent(g *guest) int {
 	p := g.pol.Priority
-	for _, other := range m.sortedRestless() {
-		if other.state == Held && slices.Contains(other.pol.After, g.name) {
+	for _, other := range m.waiters[g.name] {
+		if other.state == Held && !other.gone {
 			p = max(p, other.pol.Priority)
 		}
 	}
 	return p
 }
-
-func (m *Machine) sortedRestless() []*guest { return sortedGuests(m.restless) }
 
 // stale finds what is left of a guest on a host where it is not: a definition, or
 // a copy that a returning host started by itself.
@@ -510,7 +508,7 @@ func (m *Machine) sweptClean(h *host) bool {
 	if h.viewSent <= h.since {
 		return false
 	}
-	for _, g := range m.listed {
+	for _, g := range sortedGuests(h.traces) {
 		s := g.sights[h.name]
 		if s != nil && g.home != h && !g.gone && g.pol.State != "ignored" {
 			m.touchGuest(g)
@@ -551,7 +549,7 @@ func (m *Machine) forget(g *guest) {
 		return
 	}
 	if g.home != nil {
-		delete(g.home.homes, g)
+		g.home.house(g, false)
 		if g.home.state != Up {
 			return
 		}

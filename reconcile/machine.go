@@ -16,6 +16,8 @@ type Machine struct {
 	guests map[string]*guest
 	order  []*host  // by name
 	listed []*guest // by name
+	// waiters are those that come after a guest, by its name.
+	waiters map[string][]*guest
 
 	timers   timers
 	anchors  []anchor
@@ -33,6 +35,7 @@ type Machine struct {
 	dirtyGuests map[*guest]bool
 	allGuests   bool // every guest is to be judged again
 	changed     bool // what is stored changed
+	unsaved     bool // so did something that can wait a moment
 	revision    uint64
 	wishing     map[*guest]bool // something is to be done with them, if a way is found
 	restless    map[*guest]bool // wishing, held, or on their way
@@ -141,7 +144,7 @@ func (m *Machine) take() []Effect {
 	out := m.out
 	m.out = nil
 	if m.changed {
-		m.changed = false
+		m.changed, m.unsaved = false, false
 		out = append([]Effect{Save{}}, out...)
 	}
 	return out
@@ -150,6 +153,19 @@ func (m *Machine) take() []Effect {
 func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
 
 func (m *Machine) save() { m.changed = true }
+
+// saveSoon stores what a new watcher would find out by looking: it is not worth a
+// save of its own for each guest when all of them answer, or fall silent, at once.
+// Whatever is acted on saves all there is before.
+func (m *Machine) saveSoon() {
+	if !m.unsaved {
+		m.unsaved = true
+		m.wakeAt(timer{at: m.now.Add(saveWithin), what: wakeSave})
+	}
+}
+
+// saveWithin is how long such a thing may be unsaved.
+const saveWithin = time.Second
 
 // note writes a decision down.
 func (m *Machine) note(r Record) {
@@ -346,6 +362,12 @@ func (m *Machine) index() {
 	}
 	sort.Slice(m.order, func(i, j int) bool { return m.order[i].name < m.order[j].name })
 	sort.Slice(m.listed, func(i, j int) bool { return m.listed[i].name < m.listed[j].name })
+	m.waiters = map[string][]*guest{}
+	for _, g := range m.listed {
+		for _, name := range g.pol.After {
+			m.waiters[name] = append(m.waiters[name], g)
+		}
+	}
 }
 
 // claimed takes note of another actor.

@@ -109,16 +109,17 @@ func (c clock) later(t time.Time) Instant {
 func (m *Machine) Memory(wall time.Time) *Memory {
 	c := clock{m.now, wall}
 	out := &Memory{Version: MemoryVersion, Paused: m.paused, Hosts: map[string]HostMemory{}, Guests: map[string]GuestMemory{}}
+	holds := map[string][]string{}
+	for _, g := range m.listed {
+		for host := range g.sights {
+			holds[host] = append(holds[host], g.name) // by guest, since those come in their order
+		}
+	}
 	for _, h := range m.order {
 		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap), Policy: h.pol}
 		hm.Seen, hm.Holds = c.time(max(h.viewSent, h.oldView)), h.oldHolds
 		if h.viewSent != Never {
-			hm.Holds = nil
-			for _, g := range m.listed {
-				if g.sights[h.name] != nil {
-					hm.Holds = append(hm.Holds, g.name)
-				}
-			}
+			hm.Holds = holds[h.name]
 		}
 		out.Hosts[h.name] = hm
 	}
@@ -232,6 +233,6 @@ func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	}
 	if h := m.hosts[gm.Home]; h != nil {
 		g.home = h
-		h.homes[g] = true
+		h.house(g, true)
 	}
 }

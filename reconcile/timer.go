@@ -25,6 +25,7 @@ const (
 	wakeFence // an order may have been under way for too long
 	wakeMass
 	wakeBreaker
+	wakeSave
 )
 
 // timers is a heap, by time, then by age.
@@ -110,6 +111,8 @@ func (m *Machine) elapse() {
 			m.fenceOverdue(t.host, t.n)
 		case wakeMass:
 			m.settleMass()
+		case wakeSave:
+			m.changed = m.changed || m.unsaved
 		case wakeBreaker: // judged in any case
 		}
 	}

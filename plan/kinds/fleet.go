@@ -28,6 +28,7 @@ type reader struct {
 
 	cfg   *schema.Config // that loads were read for
 	loads map[string]hostLoad
+	names map[string]bool // of all guests
 }
 
 // sightings are the guests that a host reported.

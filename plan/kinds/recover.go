@@ -227,19 +227,18 @@ func (r *recovery) busy(name string) bool {
 func (k *reader) load(in *plan.Input, host string) place.Load {
 	facts := in.View(host).Facts
 	if k.loads == nil || k.cfg != in.Config {
-		k.loads, k.cfg = map[string]hostLoad{}, in.Config
+		k.loads, k.cfg, k.names = map[string]hostLoad{}, in.Config, map[string]bool{}
+		for _, vm := range in.Config.VMs {
+			k.names[vm.Name] = true
+		}
 	}
 	have, ok := k.loads[host]
 	if ok && len(have.facts) == len(facts) && (len(facts) == 0 || &have.facts[0] == &facts[0]) {
 		return have.load
 	}
-	ours := map[string]bool{}
-	for _, vm := range in.Config.VMs {
-		ours[vm.Name] = true
-	}
 	have = hostLoad{facts: facts}
 	for _, f := range facts {
-		if f.Class != inventory.Domain || !f.State.Live() || ours[f.Name] {
+		if f.Class != inventory.Domain || !f.State.Live() || k.names[f.Name] {
 			continue
 		}
 		s := look(host, f)

@@ -73,7 +73,12 @@ var named = map[string]func(w *World, name string){
 	"pause_io":       func(w *World, g string) { w.fleet.PauseIO(g); w.eventOf(g) },
 	"guest_shutdown": func(w *World, g string) { w.fleet.ShutdownGuest(g) },
 	"guest_ok":       func(w *World, g string) { w.fleet.Heals(g) },
-	"confirm_off":    func(w *World, h string) { w.order(reconcile.Ordered{Verb: reconcile.ConfirmOff, Host: h}) },
+	"confirm_off": func(w *World, h string) {
+		if w.fleet.HostState(h).Power {
+			w.trustMisled()
+		}
+		w.order(reconcile.Ordered{Verb: reconcile.ConfirmOff, Host: h})
+	},
 	"clear": func(w *World, g string) {
 		w.check.cleared(g)
 		w.order(reconcile.Ordered{Verb: reconcile.Clear, Guest: g})
@@ -115,6 +120,14 @@ var single = map[string]func(w *World, a schema.Act){
 	},
 	"moved":    func(w *World, a schema.Act) { w.fleet.MovedByHand(a.VM, a.Host) },
 	"set_load": func(w *World, a schema.Act) { w.fleet.SetLoad(a.VM, a.CPU) },
+}
+
+// trustMisled: a person who confirms what is not so can make two copies, and the
+// watch cannot know. Nothing else is excused.
+func (w *World) trustMisled() {
+	for _, vm := range w.cfg.VMs {
+		w.tolerant[vm.Name] = true
+	}
 }
 
 func (w *World) startAgain() {

@@ -258,3 +258,28 @@ func TestHostThatWasLetGoIsNotAsked(t *testing.T) {
 		t.Errorf("h4 was asked %d times after it was let go; it is %s", asked, w.hostIs("h4"))
 	}
 }
+
+// The first level hangs, and meanwhile the watcher is cut off: the second is not
+// ordered.
+func TestNoLevelIsOrderedWhileBlind(t *testing.T) {
+	for _, anchors := range []string{"[\"10.0.0.1\"]", "[]"} {
+		src := strings.Replace(fleetOf(4, "", "fence \"apc_snmp\" {\n ip = \"10.8.0.NN\"\n level = 2\n }\n", guestOf("a", "")), "[\"10.0.0.1\"]", anchors, 1)
+		w := begin(t, src, map[string]string{"a": "h1"})
+		w.advance(time.Minute)
+		w.fleet.BMC("h1", 0, fake.Down)
+		w.do("cut", "h1")
+		for w.said("power off ordered") == 0 {
+			w.advance(w.now() + 10*time.Millisecond)
+		}
+		w.act(schema.Act{Verb: "watcher_cut"})
+		w.advance(w.now() + 3*time.Minute)
+		if n := w.said("power off ordered"); n != 1 {
+			t.Errorf("%d orders", n)
+		}
+		w.act(schema.Act{Verb: "watcher_heal"})
+		w.advance(w.now() + 5*time.Minute)
+		if !w.fleet.Answers("a") {
+			t.Error(w.state("a"))
+		}
+	}
+}

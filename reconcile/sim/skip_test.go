@@ -26,7 +26,7 @@ func TestSkippingChangesNothing(t *testing.T) {
 			t.Fatal(diags)
 		}
 		for i, sc := range scs {
-			if testing.Short() && i%4 != 0 {
+			if testing.Short() && i%10 != 0 {
 				continue
 			}
 			a, b := lines(Run(cfg, sc, Options{Seed: 1})), lines(Run(cfg, sc, Options{Seed: 1, Whole: true}))

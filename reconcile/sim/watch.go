@@ -30,13 +30,15 @@ const readLimit = 20 * time.Second
 
 // watch is the running watcher of a rehearsal, and its edges.
 type watch struct {
-	w       *World
-	r       *round.Round
-	began   time.Duration // when it was started
-	stopped bool
-	frozen  bool
-	backlog []func()
-	tick    reconcile.Instant
+	w          *World
+	r          *round.Round
+	began      time.Duration // when it was started
+	stopped    bool
+	frozen     bool
+	backlog    []func()
+	timeouts   map[string]time.Duration // of the configuration timeoutsOf
+	timeoutsOf *schema.Config
+	tick       reconcile.Instant
 }
 
 func (w *World) startWatch() {
@@ -178,7 +180,7 @@ func (x *watch) within(limit time.Duration, ask func(answer func(any)), then fun
 
 func (x *watch) look(e reconcile.Look) {
 	sent := x.now()
-	x.within(x.timeout(e.Host), func(answer func(any)) {
+	x.within(x.timeout("host "+e.Host), func(answer func(any)) {
 		x.w.fleet.AskView(e.Host, func(v View, err error) {
 			if err != nil {
 				answer(err)
@@ -198,12 +200,21 @@ func (x *watch) look(e reconcile.Look) {
 	})
 }
 
+// timeout is how long an answer of a host, or of a guest, is waited for.
 func (x *watch) timeout(host string) time.Duration {
-	h := x.w.cfg.Host(host)
-	if h == nil {
-		return 2 * time.Second
+	if x.timeoutsOf != x.w.cfg {
+		x.timeoutsOf, x.timeouts = x.w.cfg, map[string]time.Duration{}
+		for _, h := range x.w.cfg.Hosts {
+			x.timeouts["host "+h.Name] = time.Duration(x.w.cfg.HostHysteresis(h).Timeout)
+		}
+		for _, v := range x.w.cfg.VMs {
+			x.timeouts["guest "+v.Name] = time.Duration(x.w.cfg.GuestHysteresis(v).Timeout)
+		}
 	}
-	return time.Duration(x.w.cfg.HostHysteresis(h).Timeout)
+	if d, ok := x.timeouts[host]; ok {
+		return d
+	}
+	return 2 * time.Second
 }
 
 func (x *watch) probeHost(e reconcile.ProbeHost) {
@@ -212,7 +223,7 @@ func (x *watch) probeHost(e reconcile.ProbeHost) {
 	if h := x.w.cfg.Host(e.Host); h != nil && e.Probe > 0 && e.Probe <= len(h.Probes) {
 		kind = h.Probes[e.Probe-1].Type
 	}
-	x.within(x.timeout(e.Host), func(answer func(any)) {
+	x.within(x.timeout("host "+e.Host), func(answer func(any)) {
 		x.w.fleet.AskHost(e.Host, kind, port, func(err error) { answer(reply{err}) })
 	}, func(v any) {
 		ev := reconcile.HostProbed{Host: e.Host, Probe: e.Probe, Sent: sent, Answer: reconcile.Bad}
@@ -233,7 +244,7 @@ func (x *watch) probeGuest(e reconcile.ProbeGuest) {
 		return
 	}
 	agent := vm.Probes[e.Probe].Type == "guest_agent"
-	x.within(time.Duration(x.w.cfg.GuestHysteresis(vm).Timeout), func(answer func(any)) {
+	x.within(x.timeout("guest "+e.Guest), func(answer func(any)) {
 		if agent {
 			x.w.fleet.AskAgent(e.Host, e.Guest, func(err error) { answer(reply{err}) })
 			return

@@ -121,17 +121,17 @@ func (v View) Volume(pool, name string) (Fact, bool) {
 }
 
 // Sort puts facts into their one order: class, pool, name.
-func Sort(fs []Fact) {
-	sort.Slice(fs, func(i, j int) bool {
-		a, b := fs[i], fs[j]
-		if a.Class != b.Class {
-			return a.Class < b.Class
-		}
-		if a.Pool != b.Pool {
-			return a.Pool < b.Pool
-		}
-		return a.Name < b.Name
-	})
+func Sort(fs []Fact) { sort.Slice(fs, func(i, j int) bool { return Less(&fs[i], &fs[j]) }) }
+
+// Less is that order.
+func Less(a, b *Fact) bool {
+	if a.Class != b.Class {
+		return a.Class < b.Class
+	}
+	if a.Pool != b.Pool {
+		return a.Pool < b.Pool
+	}
+	return a.Name < b.Name
 }
 
 // Image is what is known of an image's source file.
