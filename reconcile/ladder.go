@@ -548,11 +548,11 @@ func (m *Machine) forget(g *guest) {
 	if len(g.sights) > 0 {
 		return
 	}
-	if g.home != nil {
-		g.home.house(g, false)
-		if g.home.state != Up {
-			return
+	if h := g.home; h != nil {
+		if h.state != Up && !(h.removed && h.state == Fenced) {
+			return // it is judged again when that changes, as one of the host's
 		}
+		h.house(g, false)
 	}
 	delete(m.guests, g.name)
 	m.index()

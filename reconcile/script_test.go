@@ -21,7 +21,7 @@ import (
 //	restart 10s [clock=-1h]  the watcher ends, and another reads its memory so much later
 //	order VERB NAME [HOST]   of a person
 //	tell EVENT ...           one event, and all its effects, questions included
-//	open GUEST KIND TARGET   the planner found a way; hosts=(h1,h2), counts
+//	open GUEST KIND TARGET   the planner found a way; hosts=(h1,h2), counts; asked: prints questions, too
 //	close GUEST END          finished, failed, timed-out, refused, dropped; hosts=(h1)
 //	may start|stop|act GUEST HOST...  prints the ruling
 //	hosts, guests, wishes    what is thought of them; with names, of these only; guests why NAME
@@ -338,6 +338,8 @@ func (b *bench) open() {
 	g := b.word(0)
 	kind := WishKind(b.word(1))
 	w := &Wish{Guest: g, Kind: kind, Counts: b.has("counts")}
+	b.asks = b.has("asked")
+	defer func() { b.asks = false }()
 	b.step(Opened{Guest: g, Kind: kind, Target: b.word(2), Hosts: b.values("hosts"), Wish: w, Why: "a way was found"})
 }
 

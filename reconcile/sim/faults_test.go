@@ -159,6 +159,9 @@ func TestAStartThatTimedOutMayStillCome(t *testing.T) {
 	}
 	r.fleet.Libvirtd(target, fake.Hung)
 	r.pass(3 * time.Minute)
+	if !r.said(at, "(timed out)") {
+		t.Error("a start of which nothing is known is taken for something else")
+	}
 	for _, h := range []string{"h2", "h3", "h4"} {
 		if h != target && r.said(at, "app-0 domain-start on "+h) {
 			t.Errorf("it was started on %s although the start on %s may still come", h, target)
@@ -167,6 +170,30 @@ func TestAStartThatTimedOutMayStillCome(t *testing.T) {
 	r.fleet.Libvirtd(target, fake.Up)
 	r.pass(10 * time.Minute)
 	r.guest("app-0", "running", "")
+}
+
+func TestAnOperationThatWasNeverTriedIsNobodysFault(t *testing.T) {
+	r := rehearse(t, "partition", partition)
+	at := r.now()
+	r.fleet.PowerOff("h1")
+	for !r.said(at, "app-0 begin relocate") {
+		r.pass(time.Millisecond)
+	}
+	for _, h := range []string{"h2", "h3", "h4"} {
+		r.fleet.Libvirtd(h, fake.Stopped)
+	}
+	r.pass(10 * time.Second)
+	for _, h := range []string{"h2", "h3", "h4"} {
+		r.fleet.Libvirtd(h, fake.Up)
+	}
+	if r.said(at, "(failed)") {
+		t.Error("what no daemon took is called a failure of the guest")
+	}
+	r.pass(10 * time.Minute)
+	r.guest("app-0", "running", "")
+	if g, _ := r.watch.r.Machine().Guest("app-0"); g.Attempts != 0 {
+		t.Errorf("%d attempts are counted", g.Attempts)
+	}
 }
 
 func TestAHalfOfAMigrationIsNeverResumed(t *testing.T) {
