@@ -24,3 +24,26 @@ func TestEveryFenceBlockIsALevelOfItsOwnUnlessItSaysSo(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyWhatHasAProfileIsReinstalled(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		how  func(*schema.VM)
+		want int
+	}{
+		{"a bare disk", func(*schema.VM) {}, 0},
+		{"an image", func(vm *schema.VM) { vm.Disks[0].Image = &schema.Ref{} }, 1},
+		{"a kickstart", func(vm *schema.VM) { vm.Kickstart = &schema.Ref{} }, 1},
+		{"prevent_destroy", func(vm *schema.VM) { vm.Kickstart, vm.PreventDestroy = &schema.Ref{}, true }, 0},
+	} {
+		vm := &schema.VM{Disks: []schema.Disk{{}}, Recovery: &schema.Ref{Name: "all"}}
+		c.how(vm)
+		cfg := &schema.Config{}
+		r := &schema.Recovery{Reinstall: &schema.Reinstall{Attempts: 1}}
+		r.Name = "all"
+		cfg.Recoveries = append(cfg.Recoveries, r)
+		if got := ladder(cfg, vm).Reinstall.Attempts; got != c.want {
+			t.Errorf("%s: %d reinstallations are permitted, not %d", c.name, got, c.want)
+		}
+	}
+}
