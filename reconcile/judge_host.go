@@ -94,8 +94,7 @@ func foundOff(m *Machine, h *host) (HostState, string, bool) {
 }
 
 func confirmed(m *Machine, h *host) (HostState, string, bool) {
-	alive, _ := m.alive(h)
-	return Fenced, "a person confirmed that it is off, and nothing answers", h.proof != nil && h.proof.confirmed && !alive
+	return Fenced, "a person confirmed that it is off, and nothing answered since", h.proof != nil && h.proof.confirmed && max(h.goodL, h.goodSign) < h.proof.at
 }
 
 func noSign(m *Machine, h *host) (HostState, string, bool) {
