@@ -13,7 +13,12 @@ import (
 // every answer is as good as those of the last period: until its next appointment
 // of another sort. Zero: it is not steady.
 func (m *Machine) Steady() time.Duration {
-	if len(m.unwell) > 0 || len(m.restless) > 0 || m.breaker.open || m.mass.on || len(m.mass.bad) > 0 || m.paused || !m.leads {
+	for h := range m.unwell {
+		if h.state != Fenced { // which stays off until a question is answered otherwise
+			return 0
+		}
+	}
+	if len(m.restless) > 0 || m.breaker.open || m.mass.on || len(m.mass.bad) > 0 || m.paused || !m.leads {
 		return 0
 	}
 	least := time.Duration(1 << 62)

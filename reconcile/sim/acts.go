@@ -176,7 +176,6 @@ func (w *World) edit(how func(*schema.Config)) {
 	w.cfg = simple(w.cfg)
 	how(w.cfg)
 	if x := w.watch; x != nil {
-		cfg := w.cfg
-		x.do(func() { x.carryOut(x.r.Configure(cfg, "", x.now())) })
+		x.do(func() { x.carryOut(x.r.Configure(w.cfg, "", x.now())) }) // the files as they are when it reads them
 	}
 }
