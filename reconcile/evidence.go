@@ -226,7 +226,7 @@ func (m *Machine) countPending() {
 // looked takes in what libvirt on a host said, or that it did not.
 func (m *Machine) looked(e Looked) {
 	h := m.hosts[e.Host]
-	if h == nil || e.Sent <= h.ignore {
+	if h == nil || e.Sent < h.ignore {
 		return
 	}
 	m.touch(h)
@@ -308,7 +308,7 @@ func (e Epoch) nextIn(incarnation int) int {
 
 func (m *Machine) hostProbed(e HostProbed) {
 	h := m.hosts[e.Host]
-	if h == nil || e.Probe >= len(h.probes) || e.Sent <= h.ignore {
+	if h == nil || e.Probe >= len(h.probes) || e.Sent < h.ignore {
 		return
 	}
 	h.probes[e.Probe].answer(e.Sent, e.Answer)
@@ -385,7 +385,7 @@ func (m *Machine) powerAnswered(e PowerAnswered) {
 	if apart || d.offs == 0 {
 		d.offs++
 	}
-	if !e.Ordered && max(h.goodL, h.goodSign) > h.ignore && h.state == Up && h.goodL > d.at-Instant(h.t().Interval) && !d.liar {
+	if !e.Ordered && max(h.goodL, h.goodSign) >= h.ignore && h.state == Up && h.goodL > d.at-Instant(h.t().Interval) && !d.liar {
 		// The host answered a moment ago: whether that was before its power went is
 		// asked at once. An answer to a later question makes the device a liar.
 		m.look(h)

@@ -77,6 +77,8 @@ func (m *Machine) mayFence(h *host) string {
 		return "it was never seen up with guests of ours"
 	case !askable:
 		return "there is nothing to ask whether our own side works: set anchors"
+	case h.l.bad < h.ignore && !h.order.asked:
+		return "it was not asked since the watcher stalled"
 	case m.now < h.order.retryAt:
 		return fmt.Sprintf("the last order failed (%s); it is tried again", h.order.why)
 	case m.blind():

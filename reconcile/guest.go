@@ -473,7 +473,7 @@ func (m *Machine) probeGuest(g *guest, i int) {
 // guestProbed takes what came of a probe in.
 func (m *Machine) guestProbed(e GuestProbed) {
 	g := m.guests[e.Guest]
-	if g == nil || e.Probe >= len(g.probes) || e.Sent <= g.ignore || g.home == nil {
+	if g == nil || e.Probe >= len(g.probes) || e.Sent < g.ignore || g.home == nil {
 		return
 	}
 	agent := g.pol.Agent[e.Probe]

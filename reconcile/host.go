@@ -283,3 +283,9 @@ func (s *signs) good(since Instant, fall int) (good, complete bool) {
 	}
 	return good, n >= fall && s.bad >= since
 }
+
+// showed tells whether the host is seen, and its View was asked for later than
+// that. A returning host is seen once it showed itself.
+func (h *host) showed(since Instant) bool {
+	return h.viewSent > since && (h.state == Up || h.state == Returning && h.viewSent > h.since)
+}

@@ -272,7 +272,7 @@ func foundTwice(m *Machine, g *guest) (verdict, bool) {
 func halfLeft(m *Machine, g *guest) (verdict, bool) {
 	var half *sight
 	for _, s := range g.seen() {
-		if s.fact.State.Live() && s.half() && s.host.state == Up && (half == nil || half.host == g.home) {
+		if s.fact.State.Live() && s.half() && s.host.showed(Never) && (half == nil || half.host == g.home) {
 			half = s
 		}
 	}
@@ -285,9 +285,7 @@ func halfLeft(m *Machine, g *guest) (verdict, bool) {
 		return v, true
 	}
 	for _, h := range m.order {
-		peer := g.sights[h.name]
-		idle := peer != nil && peer.half() && !peer.fact.Job && h.state == Up && h.viewSent > half.from
-		if h == half.host || idle || m.excluded(g, h, half.from) || peer != nil && peer.whole() && h.state == Up && h.viewSent > half.from {
+		if h == half.host || m.excluded(g, h, half.from) || h.showed(half.from) && g.settled(h) {
 			continue
 		}
 		m.lookLater(h, half.from)
@@ -296,6 +294,17 @@ func halfLeft(m *Machine, g *guest) (verdict, bool) {
 	}
 	v.wish = &Wish{Guest: g.name, Kind: Halve, Host: half.host.name, Live: true, Why: v.why}
 	return v, true
+}
+
+// settled tells whether what a host showed of a guest is where a migration left
+// it: a whole copy, a half of which no job goes on, or nothing that could still
+// come alive by an operation of ours.
+func (g *guest) settled(h *host) bool {
+	s := g.sights[h.name]
+	if s == nil || !s.fact.State.Live() {
+		return g.doubtful[h.name] == 0
+	}
+	return s.whole() || !s.fact.Job
 }
 
 // nowhere: no host that was seen has it.

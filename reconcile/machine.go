@@ -187,8 +187,13 @@ func (m *Machine) stall(ev Event) {
 		h.ignore = m.now
 		h.pending = nil
 		h.goodSince = Never // a minute in which nobody looked was no good one
-		if h.state == Suspect || h.state == Up {
+		switch h.state {
+		case Suspect, Up:
 			h.recount(m.now)
+		case Returning:
+			h.l.bad = Never
+		case Down:
+			m.callRoll(h)
 		}
 		for i := range h.power {
 			h.power[i].offs = 0
