@@ -125,9 +125,9 @@ func (r *Round) Next() reconcile.Instant {
 	return at
 }
 
-// Configure puts another configuration in force.
-func (r *Round) Configure(cfg *schema.Config, self string, now reconcile.Instant) []Effect {
-	r.cfg = cfg
+// Configure puts another configuration in force, with what is known of its images.
+func (r *Round) Configure(cfg *schema.Config, images map[string]inventory.Image, self string, now reconcile.Instant) []Effect {
+	r.cfg, r.images = cfg, images
 	r.kinds = kinds.Recovery()
 	return r.Handle(reconcile.Configured{Policy: reconcile.NewPolicy(cfg, self)}, now)
 }
