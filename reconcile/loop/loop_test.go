@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,15 +205,22 @@ func TestAnEndWaitsForWhatIsUnderWay(t *testing.T) {
 func TestEditsAreTakenWholeOrNotAtAll(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		changed := make(chan string)
+		var mu sync.Mutex
 		var next *Loaded
 		var wrong error
 		l, end := w.begin(func(o *Options) {
 			o.Changed = changed
-			o.Reload = func(context.Context) (*Loaded, error) { return next, wrong }
+			o.Reload = func(context.Context) (*Loaded, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				return next, wrong
+			}
 		})
 		w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
 		edit := func(n *Loaded, err error) {
+			mu.Lock()
 			next, wrong = n, err
+			mu.Unlock()
 			changed <- "the directory changed"
 			w.wait(100 * time.Millisecond)
 		}

@@ -116,6 +116,7 @@ func newWorld(t *testing.T, text string) *world {
 			w.fleet.AddDevice(h.Name, fake.Board)
 		}
 	}
+	w.fleet.Timing.Start = time.Second
 	w.fleet.Share("/nas")
 	for range 3 {
 		in := &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: w.fleet.Look()}}
