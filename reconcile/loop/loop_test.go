@@ -119,7 +119,7 @@ func TestACallThatNeverReturnsHoldsUpNothing(t *testing.T) {
 		_, end := w.begin(nil)
 		w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 2 })
 		w.wait(30 * time.Second)
-		if n := w.looks["h1"]; n < 20 {
+		if n := w.asked("h1"); n < 20 {
 			t.Errorf("h1 was asked %d times in %s", n, time.Minute)
 		}
 		if s := w.state("h3"); s != "degraded" && s != "down" {
@@ -137,17 +137,12 @@ func TestAStormOfHintsIsAFewLooks(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		_, end := w.begin(nil)
 		w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
-		w.mu.Lock()
-		before := w.looks["h2"]
-		w.mu.Unlock()
+		before := w.asked("h2")
 		for range 10000 {
 			w.hints <- Hint{Host: "h2", Guest: "web", What: "lifecycle"}
 		}
 		w.wait(500 * time.Millisecond)
-		w.mu.Lock()
-		n := w.looks["h2"] - before
-		w.mu.Unlock()
-		if n < 1 || n > 5 {
+		if n := w.asked("h2") - before; n < 1 || n > 5 {
 			t.Errorf("%d looks", n)
 		}
 		if err := end(); err != nil {

@@ -296,6 +296,13 @@ func (w *world) use(_ *schema.Config, still []string) {
 	w.used = still
 }
 
+// asked is how often a host was looked at.
+func (w *world) asked(host string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.looks[host]
+}
+
 // still are the hosts that are to be reached although no file names them.
 func (w *world) still() []string {
 	w.mu.Lock()
