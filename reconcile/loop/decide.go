@@ -10,19 +10,11 @@ import (
 // decided writes a decision down, and tells people if it is important.
 func (l *Loop) decided(r reconcile.Record) {
 	l.edges.Journal.Decision(r)
-	args := []any{"rule", r.Rule}
-	for _, p := range []struct{ name, value string }{
-		{"host", r.Host}, {"guest", r.Guest}, {"from", r.From}, {"to", r.To}, {"because", r.Because}, {"not", r.Not},
-	} {
-		if p.value != "" {
-			args = append(args, p.name, p.value)
-		}
-	}
+	say := l.log.Info
 	if r.Tell {
-		l.log.Warn("decided", args...)
-	} else {
-		l.log.Info("decided", args...)
+		say = l.log.Warn
 	}
+	say(r.Subject() + "  " + r.Text())
 }
 
 func (l *Loop) said(host string, device int, p power) {
