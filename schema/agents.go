@@ -31,6 +31,7 @@ type AgentOption struct {
 	Choices  []string // of AgentChoice
 	Required bool     // and without a default
 	Secret   bool
+	Default  string // as the agent writes it; empty: none
 	Instead  string // the name that an old option has now
 	Doc      string
 }
