@@ -82,6 +82,11 @@ type host struct {
 	trusted  bool // remembered as up with guests of ours
 	swept    bool
 	moved    bool // in this epoch, a guest of it was started elsewhere
+
+	refreshes  map[string]*refresh // by pool
+	lacking    []string            // active pools in which its last View lacks volumes of guests
+	surveyed   int                 // when that was found out: for these volumes, and
+	surveyedOf []inventory.Fact    // for these facts
 }
 
 // bad is an answer that waits for an anchor.
@@ -128,7 +133,7 @@ type proof struct {
 func newHost(p *HostPolicy, now Instant) *host {
 	h := &host{
 		name: p.Name, pol: p, state: HostNew, since: now, began: Never, l: newCounter(), goodL: Never, goodSign: Never,
-		asked: Never, ignore: Never, refitted: Never, viewSent: Never, homes: map[*guest]bool{}, traces: map[*guest]bool{}, goodSince: Never, oldView: Never, wake: Never, nextLook: Never, nextPower: Never,
+		asked: Never, ignore: Never, refitted: Never, viewSent: Never, homes: map[*guest]bool{}, traces: map[*guest]bool{}, goodSince: Never, oldView: Never, refreshes: map[string]*refresh{}, surveyed: -1, wake: Never, nextLook: Never, nextPower: Never,
 	}
 	h.apply(p)
 	return h
@@ -266,7 +271,7 @@ func (h *host) house(g *guest, in bool) {
 	if delete(h.homes, g); in {
 		h.homes[g] = true
 	}
-	h.list = nil
+	h.list, h.surveyed = nil, -1
 }
 
 // good tells whether one of the last questions was answered; complete, whether

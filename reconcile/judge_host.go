@@ -281,6 +281,7 @@ func (m *Machine) trust(h *host) {
 
 // follow keeps up what a host's state asks for while it lasts.
 func (m *Machine) follow(h *host) {
+	m.refresh(h)
 	switch h.state {
 	case Up:
 		m.trust(h)
