@@ -72,6 +72,7 @@ func images(cfg *schema.Config) map[string]inventory.Image {
 // start names on that host, the others where apply would put them.
 func build(cfg *schema.Config, start map[string]string, clock fake.Clock, run func()) (*fake.Fleet, error) {
 	f := fake.New(clock)
+	f.HonoursErrorPolicy = true
 	for _, h := range cfg.Hosts {
 		if h.Capacity == nil {
 			return nil, fmt.Errorf("host %s says no capacity", h.Name)
