@@ -341,12 +341,13 @@ func (x *watch) op(e round.Do) {
 		})
 	}
 	x.w.q.After(limit, func() { end(fake.ErrTimeout) })
+	ends := x.w.fleet.HostState(e.Op.Host).Ends
 	var alive func()
 	alive = func() {
 		if over || x.stopped {
 			return
 		}
-		if x.w.dead(e.Op.Host) {
+		if x.w.dead(e.Op.Host) || x.w.fleet.HostState(e.Op.Host).Ends != ends {
 			end(fake.ErrTimeout)
 			return
 		}
@@ -359,7 +360,7 @@ func (x *watch) op(e round.Do) {
 // dead tells whether a host's connection has broken, as keepalive would find.
 func (w *World) dead(host string) bool {
 	h := w.fleet.HostState(host)
-	return !h.Power || !h.Network || h.Libvirtd != fake.Up || w.cut
+	return !h.Power || !h.Booted || !h.Network || h.Libvirtd != fake.Up || w.cut
 }
 
 func text(err error) string {
