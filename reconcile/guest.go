@@ -177,7 +177,7 @@ type Task struct {
 
 func newGuest(p *GuestPolicy) *guest {
 	return &guest{
-		name: p.Name, sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
+		name: p.Name, signs: newSigns(Never), sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
 		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, settleAt: Never, installs: Never, doubtful: map[string]Instant{},
 	}
 }
@@ -534,9 +534,7 @@ func (g *guest) onItsWay() bool {
 // sign keeps an answer for the life of its host: of several probes at one
 // instant any good is good.
 func (g *guest) sign(sent Instant, a Answer) {
-	if a == Bad {
-		g.signs.bad = max(g.signs.bad, sent)
-	}
+	g.signs.heard(sent, a)
 	for i := range g.signs.ring {
 		if x := &g.signs.ring[i]; x.sent == sent && x.answer != Good && a != Unknown {
 			x.answer = a

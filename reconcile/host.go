@@ -98,6 +98,8 @@ type bad struct {
 type signs struct {
 	next Instant
 	ring []sign
+	from Instant // what was asked before is nothing
+	good Instant // the newest question that was answered
 	bad  Instant // the newest question that is known to have failed
 }
 
@@ -149,7 +151,7 @@ func (h *host) timers(m *Machine) {
 func (h *host) apply(p *HostPolicy) {
 	h.pol = p
 	for len(h.probes) < p.Probes {
-		h.probes = append(h.probes, signs{next: Never, bad: Never})
+		h.probes = append(h.probes, newSigns(Never))
 	}
 	h.probes = h.probes[:p.Probes]
 	if len(h.power) != len(p.Fences) {
@@ -201,7 +203,7 @@ func (h *host) recount(now Instant) {
 		h.began = now
 	}
 	for i := range h.probes {
-		h.probes[i].ring = nil
+		h.probes[i].forget(now)
 	}
 }
 
@@ -232,6 +234,24 @@ func (h *host) shows(pool, name string) bool {
 	return i < len(facts) && !inventory.Less(&want, &facts[i])
 }
 
+func newSigns(from Instant) signs {
+	return signs{next: Never, from: from, good: Never, bad: Never}
+}
+
+// forget begins anew.
+func (s *signs) forget(now Instant) { s.ring, s.from, s.good = nil, now, Never }
+
+// heard keeps the newest question that was answered, and that failed.
+func (s *signs) heard(sent Instant, a Answer) {
+	switch {
+	case sent < s.from:
+	case a == Good:
+		s.good = max(s.good, sent)
+	case a == Bad:
+		s.bad = max(s.bad, sent)
+	}
+}
+
 // note keeps a question of a probe; at most fall of them count.
 func (s *signs) note(sent Instant, fall int) {
 	s.ring = append(s.ring, sign{sent: sent})
@@ -243,9 +263,7 @@ func (s *signs) note(sent Instant, fall int) {
 // answer puts an answer to its question. One that was not our side's to give is
 // as if it had never been asked.
 func (s *signs) answer(sent Instant, a Answer) {
-	if a == Bad {
-		s.bad = max(s.bad, sent)
-	}
+	s.heard(sent, a)
 	for i := range s.ring {
 		if s.ring[i].sent != sent {
 			continue
@@ -276,8 +294,10 @@ func (h *host) house(g *guest, in bool) {
 
 // good tells whether one of the last questions was answered; complete, whether
 // enough of them were sent to say that none was, and the first of them is known to
-// have failed.
-func (s *signs) good(since Instant, fall int) (good, complete bool) {
+// have failed. The newest answer counts, too, as long as nothing that was asked
+// after it is known to have failed: with fall = 1, the only question that counts
+// is always under way.
+func (s *signs) lively(since Instant, fall int) (good, complete bool) {
 	n := 0
 	for _, x := range s.ring {
 		if x.sent < since {
@@ -286,6 +306,7 @@ func (s *signs) good(since Instant, fall int) (good, complete bool) {
 		n++
 		good = good || x.answer == Good
 	}
+	good = good || s.good != Never && s.good >= since && s.good >= s.bad
 	return good, n >= fall && s.bad >= since
 }
 

@@ -197,9 +197,9 @@ func (m *Machine) stall(ev Event) {
 		case Suspect, Up:
 			h.recount(m.now)
 		case Returning:
-			h.l.bad = Never
+			h.l.bad = Never // a silence is counted from now on
 		case Down:
-			m.callRoll(h)
+			h.order.called = false // and so is the roll
 		}
 		for i := range h.power {
 			h.power[i].offs = 0

@@ -295,13 +295,19 @@ func healing(cfg *schema.Config) []schema.Act {
 	return out
 }
 
+// remembersLine says of a trial that is written down that hosts show only the
+// volumes that they know of.
+const remembersLine = "# not in the language: hosts show only the volumes that they know of"
+
 // text writes a trial so that it can be run again: as a configuration and a
-// scenario, as far as the language reaches.
+// scenario, as far as the language reaches. The seed is that of the world's own
+// randomness. A test keeps such files in testdata/found.
 func (t *trial) text() string {
 	var b strings.Builder
-	b.WriteString("# main.hcl\n" + t.source + "\n# found.scenario.hcl\nscenario \"found\" {\n  run = \"30m\"\n")
+	fmt.Fprintf(&b, "# main.hcl\n# seed %d\n", t.seed)
+	b.WriteString(t.source + "\n# found.scenario.hcl\nscenario \"found\" {\n  run = \"30m\"\n")
 	if t.remembers {
-		b.WriteString("  # not in the language: hosts show only the volumes that they know of\n")
+		b.WriteString("  " + remembersLine + "\n")
 	}
 	for _, a := range t.acts {
 		mark := ""

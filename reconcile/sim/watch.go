@@ -353,12 +353,13 @@ func (x *watch) begin(op plan.Op, then func(error)) {
 		x.do(func() { then(err) })
 	}
 	x.w.q.After(limit, func() { end(fake.ErrTimeout) })
+	ends := x.w.fleet.HostState(op.Host).Ends
 	var alive func()
 	alive = func() {
 		if over || x.stopped {
 			return
 		}
-		if x.w.dead(op.Host) {
+		if x.w.dead(op.Host) || x.w.fleet.HostState(op.Host).Ends != ends {
 			end(fake.ErrTimeout)
 			return
 		}
