@@ -2,6 +2,7 @@ package fence
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -58,7 +59,7 @@ func newRedfish(_ *schema.Host, f *schema.Fence) (method, error) {
 		value := o.Value.Reveal()
 		switch o.Name {
 		case "url":
-			if r.endpoint, err = endpoint(value); err != nil {
+			if err = r.address(value); err != nil {
 				return nil, err
 			}
 		case "username":
@@ -91,17 +92,20 @@ func newRedfish(_ *schema.Host, f *schema.Fence) (method, error) {
 	return r, nil
 }
 
-// endpoint is the address of a service without the path that all have.
-func endpoint(text string) (string, error) {
+// address takes the address of a service, without the path that all have. A name
+// and a password in it are those of the service, unless the block has others.
+func (r *redfish) address(text string) error {
 	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("url must be the address of the Redfish service, as in https://10.9.0.2")
-	case u.User != nil:
-		return "", errors.New("url must not hold a name or a password: write username and password")
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("url must be the address of the Redfish service, as in https://10.9.0.2")
+	}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		r.username, r.password = cmp.Or(r.username, u.User.Username()), cmp.Or(r.password, password)
 	}
 	path := strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/redfish/v1")
-	return u.Scheme + "://" + u.Host + strings.TrimRight(path, "/"), nil
+	r.endpoint = u.Scheme + "://" + u.Host + strings.TrimRight(path, "/")
+	return nil
 }
 
 func (r *redfish) open(ctx context.Context) (line, error) {
@@ -359,7 +363,7 @@ func (r *redfish) told(ctx context.Context, err error) error {
 		why = "it did not answer in time"
 	case errors.Is(err, context.DeadlineExceeded):
 		why = fmt.Sprintf("it did not answer within %s", r.timeout)
-	case refused(err) && r.username == "":
+	case refused(err) && (r.username == "" || r.password == ""):
 		why = "it wants a name and a password: set username and password"
 	case refused(err):
 		why = "it refuses the name or the password (401)"

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -464,8 +465,16 @@ func TestRedfishCertificatesAreChecked(t *testing.T) {
 	}
 	power, err = s.device("insecure", "true").Status(within(t, time.Minute))
 	expect(t, power, err, reconcile.PowerOn)
+	d, err := New(testHost(), fenceBlock("redfish", "url", strings.Replace(s.URL, "://", "://op:"+url.QueryEscape("pa\"ss")+"%20w%2F%C3%B6%26rd@", 1), "insecure", "true"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	power, err = d.Status(within(t, time.Minute))
+	expect(t, power, err, reconcile.PowerOn)
+	power, err = s.device("insecure", "true", "password!", "").Status(within(t, time.Minute))
+	expect(t, power, err, reconcile.PowerUnknown, "set username and password")
 	for name, options := range map[string][]string{
-		"needs url": {}, "must be the address": {"url", "bmc"}, "must not hold": {"url", "https://me:hunter2@bmc"}, "contradict": {"url", "https://bmc", "insecure", "true", "ca_file", "x"},
+		"needs url": {}, "must be the address": {"url", "bmc"}, "contradict": {"url", "https://bmc", "insecure", "true", "ca_file", "x"},
 		"timeout must": {"url", "https://bmc", "timeout", "0s"}, "no option": {"url", "https://bmc", "sytem", "1"},
 	} {
 		if _, err := New(testHost(), fenceBlock("redfish", options...), Options{}); err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "hunter2") {
