@@ -340,6 +340,21 @@ func TestSecretsOfAnAgentAreNotTold(t *testing.T) {
 	}
 }
 
+// TestASecretThatIsCutInTwoIsNotTold keeps the end of words from everywhere.
+func TestASecretThatIsCutInTwoIsNotTold(t *testing.T) {
+	const secret = "QXZJ7K9W"
+	m := newMask("me", []string{secret, "", "QXZ"})
+	words := strings.Repeat(secret+"-", 20) + "failed"
+	for cut := range len(secret) + 2 {
+		if got := m.said(words[cut:], true); strings.ContainsAny(got, "QXZJ7K9W") || !strings.HasSuffix(got, "failed") && len(got) < mostSaidBytes {
+			t.Errorf("cut at %d: %s", cut, got)
+		}
+	}
+	if got := m.said("no\n\x1b[2Jpassword "+secret+"\r\nno\nno\n", false); got != "no; [2Jpassword "+schema.Masked+"; no" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // alive tells whether a process runs; a zombie does not.
 func alive(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -379,7 +394,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // hangs starts a child and a grandchild, notes the numbers of all, and waits.
-const hangs = `sh -c 'tail -f /dev/null & echo $! >>pids; tail -f /dev/null' & echo $! $$ >>pids; echo "Status: OFF"; echo "waiting for the device" >&2; tail -f /dev/null`
+const hangs = `sh -c 'sleep 600 & echo $! >>pids; sleep 600' & echo $! $$ >>pids; echo "Status: OFF"; echo "waiting for the device" >&2; sleep 600`
 
 func TestAnAgentThatHangsIsEndedWithAllThatItStarted(t *testing.T) {
 	b := newBench(t, map[string]string{"status": hangs})
@@ -411,14 +426,14 @@ func noChildren() error {
 }
 
 func TestAnOrderThatHangsLeavesTimeToReadThePower(t *testing.T) {
-	b := newBench(t, map[string]string{"off": `echo off >power; exec tail -f /dev/null`})
+	b := newBench(t, map[string]string{"off": `echo off >power; exec sleep 600`})
 	began := time.Now()
 	power, err := b.device().Order(within(t, 3*time.Second), false)
 	expect(t, power, err, reconcile.PowerOff)
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	b = newBench(t, map[string]string{"off": `exec tail -f /dev/null`, "status": `exec tail -f /dev/null`})
+	b = newBench(t, map[string]string{"off": `exec sleep 600`, "status": `exec sleep 600`})
 	began = time.Now()
 	power, err = b.device().Order(within(t, time.Second), false)
 	expect(t, power, err, reconcile.PowerUnknown, "action off: it did not end in time", "action status: it did not end in time")
@@ -428,7 +443,7 @@ func TestAnOrderThatHangsLeavesTimeToReadThePower(t *testing.T) {
 }
 
 func TestWhatAnAgentLeavesBehindDelaysNothing(t *testing.T) {
-	b := newBench(t, map[string]string{"status": `tail -f /dev/null & echo $! >pids; echo "Status: OFF"; exit 2`})
+	b := newBench(t, map[string]string{"status": `sleep 600 & echo $! >pids; echo "Status: OFF"; exit 2`})
 	began := time.Now()
 	power, err := b.device().Status(within(t, time.Minute))
 	expect(t, power, err, reconcile.PowerOff)
