@@ -26,6 +26,7 @@ type World struct {
 	zero  time.Duration // when the rehearsal began
 	fleet *fake.Fleet
 	watch *watch
+	rival *watch // a second one, on another store
 	rnd   *rand.Rand
 
 	incarnation int
