@@ -68,7 +68,10 @@ func (p page) ask(ctx context.Context, to target) finding {
 		return unknown(where, "url is no address of a page")
 	}
 	req.Header.Set("User-Agent", "3rc-probe")
-	req.Header.Set("Connection", "close")
+	if u.User != nil {
+		password, _ := u.User.Password()
+		req.SetBasicAuth(u.User.Username(), password)
+	}
 
 	var late atomic.Bool // resolving the name took most of the time
 	var through atomic.Bool
@@ -150,15 +153,36 @@ func (p page) read(where string, r *http.Response, to target) finding {
 	case p.body == "":
 		return good()
 	}
-	text, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit))
-	if bytes.Contains(text, []byte(to.fill(p.body))) {
+	found, n, err := search(r.Body, []byte(to.fill(p.body)))
+	if found {
 		return good() // what follows does not matter
 	}
 	if err != nil {
 		return judge(where, err, bad(where, "its answer broke off"))
 	}
-	if len(text) == bodyLimit {
+	if n == bodyLimit {
 		return bad(where, "the first %d bytes of its answer do not contain the text of body", bodyLimit)
 	}
 	return bad(where, "its answer does not contain the text of body")
+}
+
+// search reads until the text was found, the answer ends, or bodyLimit is reached.
+func search(in io.Reader, text []byte) (found bool, n int, err error) {
+	var have []byte
+	buf := make([]byte, 16<<10)
+	in = io.LimitReader(in, bodyLimit)
+	for {
+		k, err := in.Read(buf)
+		from := max(0, len(have)-len(text)+1) // the text may lie across two reads
+		have = append(have, buf[:k]...)
+		if bytes.Contains(have[from:], text) {
+			return true, len(have), nil
+		}
+		if err == io.EOF {
+			return false, len(have), nil
+		}
+		if err != nil {
+			return false, len(have), err
+		}
+	}
 }

@@ -172,7 +172,7 @@ func (a *asker) find(ctx context.Context) finding {
 	to := a.to
 	learnt := false
 	wanted := a.need == mustHave && to.address == "" || a.slots || a.need == ifKnown
-	if to.own == "" && wanted && a.learn != nil {
+	if to.own == "" && wanted && to.guest != "" {
 		own, err := a.learn(ctx)
 		if err != nil && (a.need != ifKnown || a.slots) {
 			return unknown("", "the guest's address is not known (set address in a nic block, or give it a guest agent)").quoting(err.Error())
@@ -254,6 +254,7 @@ func Guest(vm *schema.VM, p *schema.Probe, on string, via Agent) (Asker, error) 
 	if err != nil {
 		return nil, err
 	}
+	a.learn = func(context.Context) (string, error) { return "", errors.New("there is no libvirt to ask") }
 	if via != nil {
 		a.learn = func(ctx context.Context) (string, error) {
 			list, err := via.Addresses(ctx, on, vm.Name)
