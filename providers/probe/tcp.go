@@ -64,14 +64,14 @@ func isTimeout(err error) bool {
 // connect opens a connection that is cut when ctx ends. late tells that resolving
 // the name took more than half of the time, so that a time-out is our resolver's
 // doing as much as anybody's.
-func connect(ctx context.Context, host, port string) (c net.Conn, err error, late bool) {
+func connect(ctx context.Context, host, port string) (_ net.Conn, err error, late bool) {
 	began := time.Now()
 	var resolved atomic.Int64 // how long it took; 0: not yet
 	d := net.Dialer{KeepAlive: -1, ControlContext: func(context.Context, string, string, syscall.RawConn) error {
 		resolved.CompareAndSwap(0, int64(max(1, time.Since(began))))
 		return nil
 	}}
-	c, err = d.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		end, ok := ctx.Deadline()
 		took := time.Duration(resolved.Load())
