@@ -187,7 +187,7 @@ func TestWordsOfAgentAndJobEvents(t *testing.T) {
 		Reason: lv.CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL}); s != "disconnected channel" {
 		t.Error(s)
 	}
-	if s := jobWords(&lv.DomainJobInfo{OperationSet: true, Operation: lv.DOMAIN_JOB_OPERATION_MIGRATION_OUT, Type: lv.DOMAIN_JOB_COMPLETED}); s != "migration-out completed" {
+	if s := jobWords(&lv.DomainJobInfo{OperationSet: true, Operation: lv.DOMAIN_JOB_OPERATION_MIGRATION_OUT, JobSuccessSet: true, JobSuccess: true}); s != "migration-out completed" {
 		t.Error(s)
 	}
 	if s := jobWords(&lv.DomainJobInfo{}); s != "job ended" {

@@ -33,7 +33,7 @@ type Event struct {
 	Kind   EventKind
 	Domain string // empty for Closed
 	UUID   string
-	Detail string // lifecycle: "stopped crashed"; io-error: "vda pause enospc"; agent: "connected channel"; job: "migration-out completed"
+	Detail string // lifecycle: "stopped crashed"; io-error: "vda pause enospc"; agent: "connected channel"; job: "migration-out completed", or "… ended" from a libvirt that does not tell how (9.0)
 	At     time.Time
 }
 
@@ -204,13 +204,11 @@ func jobWords(i *lv.DomainJobInfo) string {
 	if !i.OperationSet || operation == "" {
 		operation = "job"
 	}
-	switch i.Type {
-	case lv.DOMAIN_JOB_COMPLETED:
+	switch { // the event does not carry the job's type
+	case i.JobSuccessSet && i.JobSuccess:
 		return operation + " completed"
-	case lv.DOMAIN_JOB_FAILED:
+	case i.JobSuccessSet:
 		return operation + " failed"
-	case lv.DOMAIN_JOB_CANCELLED:
-		return operation + " cancelled"
 	}
 	return operation + " ended"
 }
