@@ -34,7 +34,7 @@ type watch struct {
 	w          *World
 	r          *round.Round
 	id         reconcile.Identity
-	memory     *[]byte // where it stores what it has to remember
+	memory     *[]byte       // where it stores what it has to remember
 	began      time.Duration // when it was started
 	stopped    bool
 	frozen     bool
