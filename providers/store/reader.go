@@ -62,7 +62,7 @@ func readFile(path string, yield func(Entry, error) bool) bool {
 		return false
 	}
 	defer func() { _ = f.Close() }()
-	d, r := newDecoder(), bufio.NewReaderSize(f, bufferSize)
+	d, r := newDecoder(), bufio.NewReader(f)
 	for n := 1; ; n++ {
 		text, err := r.ReadBytes('\n')
 		if err == io.EOF && len(text) == 0 && n > 1 {
