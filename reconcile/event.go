@@ -87,6 +87,10 @@ type LocksTested struct {
 	Refused    bool
 }
 
+// Refreshed is what came of a Refresh: Why is empty if the pool was looked
+// through.
+type Refreshed struct{ Host, Pool, Why string }
+
 // Verb of an order that a person gives.
 type Verb string
 
@@ -156,6 +160,7 @@ func (Leased) event()        {}
 func (Configured) event()    {}
 func (Claimed) event()       {}
 func (LocksTested) event()   {}
+func (Refreshed) event()     {}
 func (Ordered) event()       {}
 func (Opened) event()        {}
 func (Closed) event()        {}
@@ -192,6 +197,9 @@ type (
 		On     bool
 		Epoch  Epoch
 	}
+	// Refresh has a host's libvirt look for volumes that others made in one of its
+	// pools: the operation plan.PoolRefresh. It is answered by Refreshed.
+	Refresh struct{ Host, Pool string }
 	// Save stores the machine's Memory, synced, before any later effect.
 	Save struct{}
 	// Decide goes into the journal, and tells people if it is important.
@@ -206,6 +214,7 @@ func (ProbeGuest) effect()  {}
 func (ProbeAnchor) effect() {}
 func (ReadPower) effect()   {}
 func (OrderPower) effect()  {}
+func (Refresh) effect()     {}
 func (Save) effect()        {}
 func (Decide) effect()      {}
 func (Leave) effect()       {}

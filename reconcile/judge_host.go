@@ -111,14 +111,14 @@ func (m *Machine) alive(h *host) (good, complete bool) {
 	}
 	complete = true
 	for i := range h.probes {
-		g, c := h.probes[i].good(since, h.t().Fall)
+		g, c := h.probes[i].lively(since, h.t().Fall)
 		good, complete = good || g, complete && c
 	}
 	for _, g := range h.residents() {
 		if !g.outside() {
 			continue
 		}
-		ok, c := g.signs.good(since, h.t().Fall)
+		ok, c := g.signs.lively(since, h.t().Fall)
 		good, complete = good || ok, complete && c
 	}
 	return good, complete
@@ -281,6 +281,7 @@ func (m *Machine) trust(h *host) {
 
 // follow keeps up what a host's state asks for while it lasts.
 func (m *Machine) follow(h *host) {
+	m.refresh(h)
 	switch h.state {
 	case Up:
 		m.trust(h)

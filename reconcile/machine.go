@@ -41,6 +41,10 @@ type Machine struct {
 	restless    map[*guest]bool // wishing, held, or on their way
 	version     int             // grows whenever a standing changes
 	out         []Effect
+
+	volumes    map[string][]string // see required; nil: to be made
+	volumesRev int
+	crowded    bool // a refresh waits for the end of another
 }
 
 // anchor is one thing that the watcher must reach to believe its own eyes.
@@ -103,6 +107,8 @@ func (m *Machine) Step(ev Event, now Instant) []Effect {
 	case LocksTested:
 		m.locks[e.Host+"/"+e.Pool] = e.Refused
 		m.allGuests = true
+	case Refreshed:
+		m.refreshed(e)
 	case Ordered:
 		m.ordered(e)
 	case Opened:
@@ -191,9 +197,9 @@ func (m *Machine) stall(ev Event) {
 		case Suspect, Up:
 			h.recount(m.now)
 		case Returning:
-			h.l.bad = Never
+			h.l.bad = Never // a silence is counted from now on
 		case Down:
-			m.callRoll(h)
+			h.order.called = false // and so is the roll
 		}
 		for i := range h.power {
 			h.power[i].offs = 0
@@ -322,6 +328,7 @@ func (m *Machine) configure(pol *Policy) {
 		}
 	}
 	m.index()
+	m.revolume()
 	if grown {
 		for _, h := range m.order {
 			if h.view != nil {

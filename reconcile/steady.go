@@ -21,6 +21,9 @@ func (m *Machine) Steady() time.Duration {
 	if len(m.restless) > 0 || m.breaker.open || m.mass.on || len(m.mass.bad) > 0 || m.paused || !m.leads {
 		return 0
 	}
+	if m.refreshing() > 0 {
+		return 0
+	}
 	least := time.Duration(1 << 62)
 	for i := range m.timers {
 		if t := &m.timers[i]; !t.what.asks() {
@@ -79,6 +82,10 @@ func (m *Machine) Age(d time.Duration) {
 		back(&h.flap.At)
 		back(&h.flap.until)
 		back(&h.wake)
+		for _, r := range h.refreshes {
+			back(&r.sent)
+			back(&r.next)
+		}
 	}
 	for _, g := range m.listed {
 		for _, t := range []*Instant{&g.since, &g.good, &g.grace, &g.retryAt, &g.flap.At, &g.flap.until, &g.wake, &g.lostAt, &g.waits} {

@@ -43,6 +43,9 @@ type worldHost struct {
 	orders  string   // "": they work; else fail, hang, or idle: nothing is done, and the status told
 	wired   string   // whose power its devices switch and tell of
 	lost    map[string]bool
+	hidden  map[string]bool // volumes that came from elsewhere: shown after a refresh
+	away    map[string]bool // volumes that are not there, whoever looks
+	refresh string          // "": it works; else fail, or hang
 	doms    map[string]*inventory.Fact
 }
 
@@ -115,7 +118,7 @@ func (b *bench) readHost(name string, words []string) *worldHost {
 	p := &HostPolicy{Name: name, Probes: 1, Pools: map[string]bool{"nas": true, "local": true}, Thresholds: Thresholds{
 		Interval: 2 * time.Second, FastInterval: time.Second, Timeout: 2 * time.Second, Fall: 3, Rise: 2, BootGrace: 2 * time.Minute, MinHealthy: 10 * time.Minute, Flap: scriptFlap,
 	}}
-	h := &worldHost{policy: p, libvirt: Good, probe: Good, wired: name, lost: map[string]bool{}, doms: map[string]*inventory.Fact{}}
+	h := &worldHost{policy: p, libvirt: Good, probe: Good, wired: name, lost: map[string]bool{}, hidden: map[string]bool{}, away: map[string]bool{}, doms: map[string]*inventory.Fact{}}
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
 		parts := strings.Split(w, ":")
@@ -296,9 +299,11 @@ func (b *bench) remembers() {
 //	h1 power off|on          h1 silent|answers        h1 libvirt good|bad|unknown
 //	h1 probe good|bad        h1 device 0 on|off|silent|true     h1 wired h2
 //	h1 orders work|fail|hang|idle  h1 pool nas lost|back    h1 slow 30s
+//	h1 hides VOLUME          (until a refresh)              h1 lacks|has VOLUME
+//	h1 refreshes well|fail|hang
 //	anchor 0 good|bad        watcher cut|healed
 //	web hangs|answers        web probe 0 bad|good
-//	web at h1 running|off|paused|crashed|gone [REASON] [job] [gen=2]
+//	web at h1 running|off|paused|crashed|gone [REASON] [job] [gen=2] [unmade]
 func (b *bench) act() {
 	for _, line := range strings.Split(strings.TrimSpace(b.d.Input), "\n") {
 		f := strings.Fields(line)
@@ -335,6 +340,12 @@ func (b *bench) actHost(h *worldHost, f []string) {
 		h.orders = strings.TrimPrefix(f[1], "work")
 	case "pool":
 		h.lost[f[1]] = f[2] == "lost"
+	case "hides":
+		h.hidden[f[1]] = true
+	case "lacks", "has":
+		h.away[f[1]] = f[0] == "lacks"
+	case "refreshes":
+		h.refresh = strings.TrimPrefix(f[1], "well")
 	case "slow":
 		h.slow = b.parse(f[1])
 	default:
@@ -367,18 +378,23 @@ func (b *bench) actGuest(g *worldGuest, f []string) {
 		delete(h.doms, g.policy.Name)
 		return
 	}
-	generation, reason, job := 1, "", false
+	generation, reason, job, unmade := 1, "", false, false
 	for _, w := range f[3:] {
 		if n, ok := strings.CutPrefix(w, "gen="); ok {
 			generation = b.number(n)
 		} else if w == "job" {
 			job = true
+		} else if w == "unmade" {
+			unmade = true
 		} else {
 			reason = w
 		}
 	}
 	fact := b.fact(g.policy, inventory.State(f[2]), reason, generation)
 	fact.Job = job
+	if unmade {
+		fact.XML = strings.ReplaceAll(fact.XML, `done="true"`, `done="false"`)
+	}
 	h.doms[g.policy.Name] = fact
 }
 
@@ -396,10 +412,17 @@ func (b *bench) looked(host string, sent Instant, a Answer) Looked {
 	for name, g := range b.domains {
 		for _, d := range g.policy.Disks {
 			local := !d.Shared && h.doms[name] == nil
-			if !h.lost[d.Pool] && !local {
+			if n := volumeOf(name, d); !h.lost[d.Pool] && !local && !h.hidden[n] && !h.away[n] {
 				v.Facts = append(v.Facts, inventory.Fact{Class: inventory.Volume, Pool: d.Pool, Name: volumeOf(name, d)})
 			}
 		}
+	}
+	for pool := range h.policy.Pools {
+		state := inventory.StateActive
+		if h.lost[pool] {
+			state = inventory.StateInactive
+		}
+		v.Facts = append(v.Facts, inventory.Fact{Class: inventory.Pool, Name: pool, State: state})
 	}
 	inventory.Sort(v.Facts)
 	ev.View = v
@@ -461,7 +484,23 @@ func (b *bench) answer(e Effect) {
 		})
 	case OrderPower:
 		b.orderPower(e, sent)
+	case Refresh:
+		b.refreshPool(e)
 	}
+}
+
+func (b *bench) refreshPool(e Refresh) {
+	h := b.hostsOf[e.Host]
+	if h.refresh == "hang" {
+		return
+	}
+	b.post(latency, func(b *bench) Event {
+		if h.refresh == "fail" {
+			return Refreshed{Host: e.Host, Pool: e.Pool, Why: "it cannot be read"}
+		}
+		clear(h.hidden)
+		return Refreshed{Host: e.Host, Pool: e.Pool}
+	})
 }
 
 func (b *bench) guestAnswer(e ProbeGuest) Answer {

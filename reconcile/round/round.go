@@ -167,6 +167,11 @@ func (r *Round) Ended(e Ended, now reconcile.Instant) []Effect {
 	return r.proceed(out, now)
 }
 
+// RefreshOp is the operation that carries a Refresh out.
+func RefreshOp(e reconcile.Refresh) plan.Op {
+	return plan.Op{Host: e.Host, Verb: plan.PoolRefresh, Class: inventory.Pool, Name: e.Pool}
+}
+
 func effects(es []reconcile.Effect) []Effect {
 	out := make([]Effect, 0, len(es))
 	for _, e := range es {

@@ -79,12 +79,15 @@ type Options struct {
 	Stop bool
 	// Whole leaves no time out in which nothing happens.
 	Whole bool
+	// Remembers makes hosts show only the volumes that they know of, as real ones do.
+	// Otherwise all see at once what is there.
+	Remembers bool
 }
 
 // newWorld makes the fleet of a configuration and starts its watch.
 func newWorld(cfg *schema.Config, start map[string]string, timing fake.Timing, opts Options) (*World, error) {
 	w := &World{given: cfg, cfg: simple(cfg), q: &fake.Queue{}, rnd: rand.New(rand.NewPCG(opts.Seed, 0x3c)), down: map[string]*downtime{}, tolerant: map[string]bool{}, slow: map[string]time.Duration{}}
-	fleet, err := build(w.cfg, start, w.q, func() {})
+	fleet, err := build(w.cfg, start, w.q, opts.Remembers, func() {})
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +160,8 @@ func (w *World) emitted(e round.Effect) {
 			dest = " to " + e.Op.Dest
 		}
 		w.say(e.Op.Name, "%s on %s%s", e.Op.Verb, e.Op.Host, dest)
+	case reconcile.Refresh:
+		w.say(e.Host, "pool %s is looked through", e.Pool)
 	case reconcile.OrderPower:
 		w.say(e.Host, "power %s ordered at device %d", map[bool]string{true: "on", false: "off"}[e.On], e.Device)
 	}

@@ -21,6 +21,7 @@ const keepalive = 6 * time.Second
 const (
 	quickOp = 30 * time.Second
 	startOp = 90 * time.Second
+	poolOp  = 2 * time.Minute
 	longOp  = time.Hour
 )
 
@@ -154,6 +155,10 @@ func (x *watch) carry(e round.Effect) {
 		x.readPower(e)
 	case reconcile.OrderPower:
 		x.orderPower(e)
+	case reconcile.Refresh:
+		x.begin(round.RefreshOp(e), func(err error) {
+			x.carryOut(x.r.Handle(reconcile.Refreshed{Host: e.Host, Pool: e.Pool, Why: text(err)}, x.now()))
+		})
 	case reconcile.Decide:
 		w.decided(e.Record)
 	case reconcile.Leave:
@@ -319,15 +324,24 @@ func (x *watch) orderPower(e reconcile.OrderPower) {
 	})
 }
 
-// op has an operation done, as the libvirt provider would.
+// op has an operation of the round done.
 func (x *watch) op(e round.Do) {
+	x.begin(e.Op, func(err error) {
+		x.carryOut(x.r.Ended(round.Ended{ID: e.ID, Outcome: outcome(e.Op, err), Why: text(err)}, x.now()))
+	})
+}
+
+// begin has an operation done, as the libvirt provider would.
+func (x *watch) begin(op plan.Op, then func(error)) {
 	limit := quickOp
 	switch {
-	case e.Op.Limit > 0:
-		limit = e.Op.Limit + quickOp
-	case e.Op.Verb == plan.DomainStart:
+	case op.Limit > 0:
+		limit = op.Limit + quickOp
+	case op.Verb == plan.DomainStart:
 		limit = startOp
-	case e.Op.Verb == plan.DomainMigrate || e.Op.Class == "volume":
+	case op.Verb == plan.PoolRefresh:
+		limit = poolOp
+	case op.Verb == plan.DomainMigrate || op.Class == "volume":
 		limit = longOp
 	}
 	over := false
@@ -336,30 +350,29 @@ func (x *watch) op(e round.Do) {
 			return
 		}
 		over = true
-		x.do(func() {
-			x.carryOut(x.r.Ended(round.Ended{ID: e.ID, Outcome: outcome(e.Op, err), Why: text(err)}, x.now()))
-		})
+		x.do(func() { then(err) })
 	}
 	x.w.q.After(limit, func() { end(fake.ErrTimeout) })
+	ends := x.w.fleet.HostState(op.Host).Ends
 	var alive func()
 	alive = func() {
 		if over || x.stopped {
 			return
 		}
-		if x.w.dead(e.Op.Host) {
+		if x.w.dead(op.Host) || x.w.fleet.HostState(op.Host).Ends != ends {
 			end(fake.ErrTimeout)
 			return
 		}
 		x.w.q.After(keepalive, alive)
 	}
 	x.w.q.After(keepalive, alive)
-	x.w.fleet.Begin(e.Op, end)
+	x.w.fleet.Begin(op, end)
 }
 
 // dead tells whether a host's connection has broken, as keepalive would find.
 func (w *World) dead(host string) bool {
 	h := w.fleet.HostState(host)
-	return !h.Power || !h.Network || h.Libvirtd != fake.Up || w.cut
+	return !h.Power || !h.Booted || !h.Network || h.Libvirtd != fake.Up || w.cut
 }
 
 func text(err error) string {
