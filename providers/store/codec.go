@@ -22,6 +22,7 @@ var events = map[string]reflect.Type{
 	"power answered": reflect.TypeFor[reconcile.PowerAnswered](),
 	"happened":       reflect.TypeFor[reconcile.Happened](),
 	"ticked":         reflect.TypeFor[reconcile.Ticked](),
+	"refreshed":      reflect.TypeFor[reconcile.Refreshed](),
 	"stalled":        reflect.TypeFor[reconcile.Stalled](),
 	"leased":         reflect.TypeFor[reconcile.Leased](),
 	"claimed":        reflect.TypeFor[reconcile.Claimed](),

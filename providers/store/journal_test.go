@@ -272,6 +272,52 @@ func TestViewsAreReadAsTheyWereSeen(t *testing.T) {
 	}
 }
 
+// The machine does not look twice at the very same slice of facts, so that a
+// replay must get it again where the watch did, and another one where it did not,
+// from file to file too.
+func TestSlicesOfFactsAreKeptAsTheyWere(t *testing.T) {
+	one := drawView(rand.New(rand.NewPCG(5, 5)), inventory.View{Host: "h", Seen: true, TakenAt: wall})
+	for len(one.Facts) == 0 {
+		one = drawView(rand.New(rand.NewPCG(uint64(len(one.Facts))+6, 5)), *one)
+	}
+	other := *one
+	other.Facts = slices.Clone(one.Facts)
+	head := *one
+	head.UUID = "another"
+	views := []*inventory.View{one, one, &head, one, &other, &other, one, one}
+	for _, size := range []int64{0, 1} {
+		dir := t.TempDir()
+		j := journal(dir, JournalOptions{FileSize: size})
+		for i, v := range views {
+			j.Append(Entry{reconcile.Instant(i), Happened{reconcile.Looked{Host: "h", Answer: reconcile.Good, View: v}}})
+			for range 10 {
+				j.Append(Entry{reconcile.Instant(i), Decided{reconcile.Record{Rule: strings.Repeat("long", 4000)}}})
+			}
+			if err := j.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closeJournal(t, j)
+		if files, err := journalFiles(dir); err != nil || (len(files) > 4) != (size == 1) {
+			t.Fatal(files, err)
+		}
+		var got []*inventory.View
+		for _, e := range all(t, dir) {
+			if h, ok := e.What.(Happened); ok {
+				got = append(got, h.Event.(reconcile.Looked).View)
+			}
+		}
+		if d := cmp.Diff(views, got); d != "" {
+			t.Fatal(d)
+		}
+		for i := 1; i < len(views); i++ {
+			if want := sameSlice(views[i-1].Facts, views[i].Facts); sameSlice(got[i-1].Facts, got[i].Facts) != want {
+				t.Errorf("size %d, View %d: the same slice: %v, not %v", size, i, !want, want)
+			}
+		}
+	}
+}
+
 // Each file can be read without the ones before it, and together they have all.
 func TestFilesAreBegunAndRemovedBySize(t *testing.T) {
 	dir := t.TempDir()
@@ -382,7 +428,7 @@ func entryEnds(t *testing.T, whole []byte, want int) []int {
 	t.Helper()
 	var ends []int
 	at := 0
-	d := newDecoder()
+	d := newDecoder(nil)
 	for line := range bytes.Lines(whole) {
 		at += len(line)
 		_, some, err := d.read(bytes.TrimSuffix(line, []byte("\n")))

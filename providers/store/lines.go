@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"3rc/reconcile"
+	"3rc/schema/inventory"
 )
 
 // journalFormat grows whenever an older program could misread a journal.
@@ -23,6 +24,7 @@ const journalFormat = 1
 //
 //	["T",d,due]           Ticked
 //	["L",d,host,sent,at]  Looked, as before; at: when it was taken, on the wall clock
+//	["N",d,host,sent,at]  the same, with another slice of the same facts
 //	["H",d,host,n,sent]   HostProbed, good
 //	["G",d,guest,n,sent]  GuestProbed, good
 //	["A",d,n,sent]        AnchorProbed, good
@@ -33,6 +35,7 @@ const journalFormat = 1
 const (
 	tickedLine  = 'T'
 	lookedLine  = 'L'
+	anewLine    = 'N'
 	hostLine    = 'H'
 	guestLine   = 'G'
 	anchorLine  = 'A'
@@ -55,6 +58,7 @@ type lookLine struct {
 	Why    string    `json:",omitempty"`
 	View   *viewLine `json:",omitempty"`
 	Same   bool      `json:",omitempty"` // a View as the one before, but for its time
+	Kept   bool      `json:",omitempty"` // and the very slice of its facts
 	Taken  time.Time `json:",omitzero"`
 }
 
@@ -74,11 +78,13 @@ type encoder struct {
 	views *speaker
 }
 
-// begin writes the first line of a file.
-func begin(out *bytes.Buffer, at reconcile.Instant, s Started) *encoder {
+// begin writes the first line of a file. before are the facts that were told last
+// in the one before.
+func begin(out *bytes.Buffer, at reconcile.Instant, s Started, before map[string][]inventory.Fact) *encoder {
 	s.Wall = s.Wall.UTC().Round(0)
 	e := &encoder{out: out, at: at, zero: at, wall: s.Wall, names: map[string]int{}}
 	e.views = newSpeaker(func(tag string, v any) { e.full(tag, 0, v) })
+	e.views.before = before
 	l := fileLine{Format: journalFormat, At: int64(at), Started: s}
 	if s.Memory != nil {
 		l.Packed = deflate(plainJSON(s.Memory))
@@ -191,8 +197,10 @@ func (e *encoder) event(at reconcile.Instant, d int64, ev reconcile.Event) {
 func (e *encoder) looked(at reconcile.Instant, d int64, v reconcile.Looked) {
 	l := lookLine{Host: v.Host, Sent: v.Sent, Answer: v.Answer, Why: v.Why}
 	if v.View != nil {
-		l.View = e.views.say(v.Host, v.View)
+		var kept bool
+		l.View, kept = e.views.say(v.Host, v.View)
 		l.Same = l.View == nil
+		l.Kept = l.Same && kept
 		if l.View == nil || l.View.Head == nil {
 			l.Taken = v.View.TakenAt
 		}
@@ -200,7 +208,11 @@ func (e *encoder) looked(at reconcile.Instant, d int64, v reconcile.Looked) {
 	wall := e.wallAt(at)
 	off := l.Taken.Sub(wall)
 	if l.Same && v.Answer == reconcile.Good && v.Why == "" && wall.Add(off).Equal(l.Taken) {
-		e.short(lookedLine, d, e.name(v.Host), int64(v.Sent-at), int64(off))
+		tag := byte(anewLine)
+		if l.Kept {
+			tag = lookedLine
+		}
+		e.short(tag, d, e.name(v.Host), int64(v.Sent-at), int64(off))
 		return
 	}
 	e.full(tagOf(v), d, l)
@@ -219,7 +231,9 @@ type decoder struct {
 	views *listener
 }
 
-func newDecoder() *decoder { return &decoder{names: []string{""}, views: newListener()} }
+func newDecoder(before map[string][]inventory.Fact) *decoder {
+	return &decoder{names: []string{""}, views: newListener(before)}
+}
 
 // read reads one line. Lines that only say what others need give no entry.
 func (d *decoder) read(text []byte) (Entry, bool, error) {
@@ -340,7 +354,7 @@ func (d *decoder) looked(k lookLine) (What, error) {
 	if k.View == nil && !k.Same {
 		return Happened{ev}, nil
 	}
-	v, err := d.views.view(k.Host, k.View)
+	v, err := d.views.view(k.Host, k.View, k.Kept || k.View != nil && k.View.Kept)
 	if err != nil {
 		return nil, err
 	}
@@ -352,7 +366,7 @@ func (d *decoder) looked(k lookLine) (What, error) {
 }
 
 // numbersOf says how many numbers a short line has.
-var numbersOf = map[byte]int{tickedLine: 2, lookedLine: 4, hostLine: 4, guestLine: 4, anchorLine: 3, poweredLine: 5}
+var numbersOf = map[byte]int{tickedLine: 2, lookedLine: 4, anewLine: 4, hostLine: 4, guestLine: 4, anchorLine: 3, poweredLine: 5}
 
 func (d *decoder) short(text []byte) (Entry, error) {
 	tag, n, err := shortLine(text)
@@ -362,7 +376,7 @@ func (d *decoder) short(text []byte) (Entry, error) {
 	at := d.at.Add(time.Duration(n[0]))
 	then := func(i int) reconcile.Instant { return at + reconcile.Instant(n[i]) }
 	name := ""
-	if tag == lookedLine || tag == hostLine || tag == guestLine || tag == poweredLine {
+	if tag == lookedLine || tag == anewLine || tag == hostLine || tag == guestLine || tag == poweredLine {
 		if n[1] <= 0 || n[1] >= int64(len(d.names)) {
 			return Entry{}, fmt.Errorf("name %d was not told", n[1])
 		}
@@ -372,8 +386,8 @@ func (d *decoder) short(text []byte) (Entry, error) {
 	switch tag {
 	case tickedLine:
 		ev = reconcile.Ticked{Due: then(1)}
-	case lookedLine:
-		v, err := d.views.view(name, nil)
+	case lookedLine, anewLine:
+		v, err := d.views.view(name, nil, tag == lookedLine)
 		if err != nil {
 			return Entry{}, err
 		}

@@ -9,6 +9,8 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+
+	"3rc/schema/inventory"
 )
 
 // ReadJournal reads a journal: one file, or all those of a store's directory, or
@@ -22,10 +24,13 @@ func ReadJournal(path string) iter.Seq2[Entry, error] {
 			yield(Entry{}, err)
 			return
 		}
+		var before map[string][]inventory.Fact
 		for _, f := range files {
-			if !readFile(f, yield) {
+			d := newDecoder(before)
+			if !readFile(f, d, yield) {
 				return
 			}
+			before = d.views.last()
 		}
 	}
 }
@@ -55,14 +60,14 @@ func journalFiles(path string) ([]string, error) {
 	return out, nil
 }
 
-func readFile(path string, yield func(Entry, error) bool) bool {
+func readFile(path string, d *decoder, yield func(Entry, error) bool) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		yield(Entry{}, fmt.Errorf("the journal cannot be read: %w", err))
 		return false
 	}
 	defer func() { _ = f.Close() }()
-	d, r := newDecoder(), bufio.NewReader(f)
+	r := bufio.NewReader(f)
 	for n := 1; ; n++ {
 		text, err := r.ReadBytes('\n')
 		if err == io.EOF && len(text) == 0 && n > 1 {

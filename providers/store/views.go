@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -47,6 +48,7 @@ type viewLine struct {
 	Prefix int             `json:"pre,omitempty"`  // so many facts as before, at the beginning
 	Suffix int             `json:"suf,omitempty"`  // and at the end
 	Facts  []int           `json:"facts,omitempty"`
+	Kept   bool            `json:"kept,omitempty"` // the facts are the very slice of the View before
 }
 
 // known is a fact that was said, as it was and by number.
@@ -69,7 +71,27 @@ type speaker struct {
 	packers map[inventory.Class]*flate.Writer
 	dicts   map[inventory.Class]string
 	hosts   map[string]*said
-	emit    func(tag string, v any) // writes a line before the one of the View
+	before  map[string][]inventory.Fact // by host: of its last View in the file before
+	emit    func(tag string, v any)     // writes a line before the one of the View
+}
+
+// last gives the facts of every host's last View.
+func (s *speaker) last() map[string][]inventory.Fact {
+	out := map[string][]inventory.Fact{}
+	for name, facts := range s.before {
+		out[name] = facts
+	}
+	for name, h := range s.hosts {
+		out[name] = h.view.Facts
+	}
+	return out
+}
+
+// sameSlice tells whether facts are the very same. The machine asks this too: it
+// does not look at facts again that it was given before. So a replay must be given
+// the same slice again exactly where the watch was.
+func sameSlice(a, b []inventory.Fact) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 func newSpeaker(emit func(string, any)) *speaker {
@@ -94,14 +116,19 @@ func (s *speaker) full() bool {
 }
 
 // say gives the line of a View, or nil if it is as the last of its host, but for
-// the time at which it was taken.
-func (s *speaker) say(host string, v *inventory.View) *viewLine {
+// the time at which it was taken and, perhaps, its slice of facts: kept tells
+// whether that is the very same.
+func (s *speaker) say(host string, v *inventory.View) (l *viewLine, kept bool) {
 	old := s.hosts[host]
 	if old == nil {
 		old = &said{}
 		s.hosts[host] = old
+		before, known := s.before[host]
+		kept = known && sameSlice(before, v.Facts)
+	} else {
+		kept = sameSlice(old.view.Facts, v.Facts)
 	}
-	l := &viewLine{}
+	l = &viewLine{Kept: kept}
 	if old.view == nil || !sameHead(old.view, v) {
 		head := *v
 		head.Facts = nil
@@ -116,7 +143,7 @@ func (s *speaker) say(host string, v *inventory.View) *viewLine {
 	}
 	old.view = v
 	if l.Head == nil && l.Prefix == len(was) && len(was) == len(v.Facts) {
-		return nil
+		return nil, kept
 	}
 	gone, come := was[l.Prefix:len(was)-l.Suffix], v.Facts[l.Prefix:len(v.Facts)-l.Suffix]
 	before := make(map[key]known, len(gone))
@@ -131,7 +158,7 @@ func (s *speaker) say(host string, v *inventory.View) *viewLine {
 		facts = append(facts, k)
 	}
 	old.facts = append(facts, was[len(was)-l.Suffix:]...)
-	return l
+	return l, kept
 }
 
 // key is what a fact is of.
@@ -269,11 +296,24 @@ type listener struct {
 	texts  []string
 	facts  []inventory.Fact
 	hosts  map[string]*inventory.View
+	before map[string][]inventory.Fact // by host: of its last View in the file before
 	unpack io.ReadCloser
 }
 
-func newListener() *listener {
-	return &listener{texts: []string{""}, facts: []inventory.Fact{{}}, hosts: map[string]*inventory.View{}}
+// last gives the facts of every host's last View.
+func (h *listener) last() map[string][]inventory.Fact {
+	out := map[string][]inventory.Fact{}
+	for name, facts := range h.before {
+		out[name] = facts
+	}
+	for name, v := range h.hosts {
+		out[name] = v.Facts
+	}
+	return out
+}
+
+func newListener(before map[string][]inventory.Fact) *listener {
+	return &listener{before: before, texts: []string{""}, facts: []inventory.Fact{{}}, hosts: map[string]*inventory.View{}}
 }
 
 // longestText bounds one definition: a hundred times the longest of libvirt's.
@@ -324,25 +364,42 @@ func (h *listener) fact(l factLine) error {
 }
 
 // view gives the View of a host; without a line it is as the last one, but for
-// its time, which the caller sets.
-func (h *listener) view(host string, l *viewLine) (*inventory.View, error) {
+// its time, which the caller sets. kept: its facts are the very same slice.
+func (h *listener) view(host string, l *viewLine, kept bool) (*inventory.View, error) {
 	old := h.hosts[host]
 	if old == nil && (l == nil || l.Head == nil) {
 		return nil, fmt.Errorf("a View of %s is told by an earlier one, and there is none", host)
 	}
 	var v inventory.View
-	if l == nil {
-		v = *old
-		h.hosts[host] = &v
-		return &v, nil
-	}
-	var was []inventory.Fact
+	was := h.before[host]
 	if old != nil {
 		v, was = *old, old.Facts
 	}
-	if l.Head != nil {
-		v = *l.Head
+	if l != nil {
+		if l.Head != nil {
+			v = *l.Head
+		}
+		before := was
+		if old == nil {
+			before = nil
+		}
+		var err error
+		if v.Facts, err = h.spliced(host, before, l); err != nil {
+			return nil, err
+		}
 	}
+	switch {
+	case kept && slices.Equal(v.Facts, was):
+		v.Facts = was
+	case l == nil:
+		v.Facts = slices.Clone(v.Facts)
+	}
+	h.hosts[host] = &v
+	return &v, nil
+}
+
+// spliced gives the facts of a line, in a slice of their own.
+func (h *listener) spliced(host string, was []inventory.Fact, l *viewLine) ([]inventory.Fact, error) {
 	if l.Prefix < 0 || l.Suffix < 0 || l.Prefix+l.Suffix > len(was) {
 		return nil, fmt.Errorf("a View of %s is told by more facts than the earlier one has", host)
 	}
@@ -354,10 +411,8 @@ func (h *listener) view(host string, l *viewLine) (*inventory.View, error) {
 		}
 		facts = append(facts, h.facts[n])
 	}
-	v.Facts = append(facts, was[len(was)-l.Suffix:]...)
-	if len(v.Facts) == 0 {
-		v.Facts = nil
+	if facts = append(facts, was[len(was)-l.Suffix:]...); len(facts) == 0 {
+		return nil, nil
 	}
-	h.hosts[host] = &v
-	return &v, nil
+	return facts, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"3rc/reconcile"
+	"3rc/schema/inventory"
 )
 
 const (
@@ -38,6 +39,7 @@ type writer struct {
 	why     error
 	retry   time.Time // when another file is tried; zero: none was tried yet
 	at      reconcile.Instant
+	before  map[string][]inventory.Fact // as they were told last, by host
 }
 
 func (w *writer) run() {
@@ -135,7 +137,7 @@ func (w *writer) begin(at reconcile.Instant, head Started) {
 		return
 	}
 	w.file, w.good = f, 0
-	w.enc = begin(&w.buf, at, head)
+	w.enc = begin(&w.buf, at, head, w.before)
 	w.head = int64(w.buf.Len())
 	if w.flush(); w.file == nil {
 		return
@@ -180,6 +182,7 @@ func (w *writer) fail(err error) {
 		err = errors.Join(err, w.file.Close())
 		w.j.failed(0, err)
 	}
+	w.remember()
 	w.file, w.enc, w.waiting, w.asked = nil, nil, 0, false
 	w.buf.Reset()
 	w.retry = time.Now().Add(w.j.o.Retry)
@@ -194,7 +197,15 @@ func (w *writer) finish() {
 	if err := errors.Join(w.file.Sync(), w.file.Close()); err != nil {
 		w.j.failed(0, err)
 	}
+	w.remember()
 	w.file, w.enc = nil, nil
+}
+
+// remember keeps the facts that were told last for the next file.
+func (w *writer) remember() {
+	if w.enc != nil {
+		w.before = w.enc.views.last()
+	}
 }
 
 // end is the end of the journal.
