@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -89,6 +90,9 @@ type contents struct {
 	guests map[string][]byte
 	specs  map[string]*reconcile.Definition
 	reach  map[string]RememberedHost
+	// from is the memory that they are of. To compare it takes a third of the time
+	// that encoding does.
+	from *reconcile.Memory
 }
 
 // read reads everything. A damaged file may lead bbolt anywhere: it panics, or
@@ -100,7 +104,7 @@ func read(db *bolt.DB, path string) (c *contents, m *reconcile.Memory, err error
 			c, m, err = nil, nil, damaged(path, fmt.Errorf("%v", p))
 		}
 	}()
-	c = &contents{hosts: map[string][]byte{}, guests: map[string][]byte{}, specs: map[string]*reconcile.Definition{}, reach: map[string]RememberedHost{}}
+	c = &contents{from: &reconcile.Memory{}, hosts: map[string][]byte{}, guests: map[string][]byte{}, specs: map[string]*reconcile.Definition{}, reach: map[string]RememberedHost{}}
 	err = db.View(func(tx *bolt.Tx) error {
 		m, err = c.read(tx, path)
 		return err
@@ -139,7 +143,7 @@ func (c *contents) read(tx *bolt.Tx, path string) (*reconcile.Memory, error) {
 		}),
 		each(tx, reachBucket, c.state.Reached, func(name string, _ []byte, h RememberedHost) { c.reach[name] = h }),
 	)
-	if c.state.Memory == 0 {
+	if c.from = m; c.state.Memory == 0 {
 		m = nil
 	}
 	return m, err
@@ -190,12 +194,22 @@ type write struct{ bucket, key, text []byte }
 // changes works out what differs between the memory and what is stored, and what
 // the records are then. Memory is not changed afterwards.
 func (c *contents) changes(m *reconcile.Memory) ([]write, *contents) {
-	n := &contents{ident: c.ident, state: c.state, reach: c.reach, hosts: make(map[string][]byte, len(m.Hosts)), guests: make(map[string][]byte, len(m.Guests)), specs: make(map[string]*reconcile.Definition, len(m.Guests))}
+	n := &contents{ident: c.ident, state: c.state, reach: c.reach, from: m, hosts: make(map[string][]byte, len(m.Hosts)), guests: make(map[string][]byte, len(m.Guests)), specs: make(map[string]*reconcile.Definition, len(m.Guests))}
 	var ws []write
 	for name, h := range m.Hosts {
+		if old, ok := c.from.Hosts[name]; ok && reflect.DeepEqual(old, h) {
+			n.hosts[name] = c.hosts[name]
+			continue
+		}
 		ws = differs(ws, hostBucket, name, c.hosts, n.hosts, encode(h))
 	}
 	for name, g := range m.Guests {
+		if old, ok := c.from.Guests[name]; ok && reflect.DeepEqual(old, g) {
+			if n.guests[name] = c.guests[name]; g.Definition != nil {
+				n.specs[name] = g.Definition
+			}
+			continue
+		}
 		if d := g.Definition; d != nil {
 			n.specs[name] = d
 			if !sameDefinition(d, c.specs[name]) {

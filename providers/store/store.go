@@ -25,7 +25,10 @@ type Store interface {
 	// and begins a new incarnation, which is on the disk when it returns. The first
 	// is 1.
 	Begin(ctx context.Context) (*reconcile.Memory, int, error)
-	// Save stores the memory. When it returns nil, it is on the disk. After an error
+	// Save stores the memory, which must not be changed afterwards: the next one is
+	// compared with it. Its times should all come from one distance between the wall
+	// clock and the watcher's own, or every record differs from what it was by the
+	// nanoseconds between two readings. When it returns nil, it is on the disk. After an error
 	// what was stored before is whole, and a later Save may succeed. A ctx that ends
 	// while the disk is at work gives an error, and the work goes on: a Save that
 	// follows waits for it.
