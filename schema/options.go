@@ -88,13 +88,13 @@ var probeRules = map[string]optionRules{
 	"tcp":  {rules: []optionRule{{"port", optPort, true, "Port that must accept a connection."}, probeHost}},
 	"icmp": {rules: []optionRule{probeHost}},
 	"http": {rules: []optionRule{
-		{"url", optURL, true, "Address that is fetched."},
+		{"url", optURL, true, "Address that is fetched; redirections are not followed."},
 		{"status", optNumbers, false, "Status codes that are good; default: 200 to 399."},
 		{"body", optText, false, "Text that the answer must contain."},
 		{"ca_file", optText, false, "Certificate authority of the server."},
 		probeHost,
 	}},
-	"exec": {rules: []optionRule{{"command", optWords, true, "Program and arguments; exit status 0 is good."}, probeHost}},
+	"exec": {rules: []optionRule{{"command", optWords, true, "Program and arguments, without a shell; a single string is parted at its spaces. Exit status 0 is good."}, probeHost}},
 	"ssh":  {rules: []optionRule{{"port", optPort, false, "Port that must answer with an SSH banner; default: 22."}, probeHost}},
 
 	"guest_agent": {rules: []optionRule{probeHost}},

@@ -16,6 +16,10 @@ const (
 	// longInFlight is how many of those may be migrations, copies and uploads, which
 	// last for minutes. It leaves room for the short ones.
 	longInFlight = 2
+	// agentsInFlight is how many of those may be calls that an agent inside a guest
+	// has to answer. One that hangs keeps its call for five seconds; the other slots
+	// are for looking.
+	agentsInFlight = 2
 )
 
 // link is one open connection. Whoever uses it enters first and leaves after;
@@ -35,6 +39,10 @@ type link struct {
 	broken    chan struct{} // closed once libvirt has said, or shown, that the connection ended
 	breaking  sync.Once
 
+	talks  map[string]*talk // by guest: what its agent was asked and has not answered
+	frozen map[string]bool  // guests whose agent said, when it last answered, that they are frozen
+	agents chan struct{}
+
 	caps sync.Mutex // guards traits
 	seen *traits    // what does not change while the connection lasts
 }
@@ -44,6 +52,9 @@ func newLink(conn *lv.Connect) *link {
 		conn:   conn,
 		slots:  make(chan struct{}, callsInFlight),
 		long:   make(chan struct{}, longInFlight),
+		agents: make(chan struct{}, agentsInFlight),
+		talks:  map[string]*talk{},
+		frozen: map[string]bool{},
 		gone:   make(chan struct{}),
 		broken: make(chan struct{}),
 	}
