@@ -26,6 +26,7 @@ type World struct {
 	zero  time.Duration // when the rehearsal began
 	fleet *fake.Fleet
 	watch *watch
+	rival *watch // a second one, on another store
 	rnd   *rand.Rand
 
 	incarnation int
@@ -234,7 +235,7 @@ func (w *World) skip(until time.Duration) {
 // routine tells whether an effect is one of the periodic questions.
 func routine(e round.Effect) bool {
 	switch e.(type) {
-	case reconcile.Look, reconcile.ProbeHost, reconcile.ProbeGuest, reconcile.ProbeAnchor, reconcile.ReadPower:
+	case reconcile.Look, reconcile.ProbeHost, reconcile.ProbeGuest, reconcile.ProbeAnchor, reconcile.ReadPower, reconcile.WriteClaim:
 		return true
 	}
 	return false

@@ -33,6 +33,8 @@ const readLimit = 20 * time.Second
 type watch struct {
 	w          *World
 	r          *round.Round
+	id         reconcile.Identity
+	memory     *[]byte       // where it stores what it has to remember
 	began      time.Duration // when it was started
 	stopped    bool
 	frozen     bool
@@ -44,21 +46,43 @@ type watch struct {
 
 func (w *World) startWatch() {
 	w.incarnation++
-	x := &watch{w: w, began: w.q.Now(), tick: reconcile.Never}
-	opts := round.Options{Incarnation: w.incarnation, Images: images(w.cfg)}
-	if w.memory != nil {
+	w.watch = w.newWatch("watch", "store", &w.memory)
+	w.say("watch", "started (run %d)", w.incarnation)
+	w.watch.start(w.incarnation)
+}
+
+// newWatch is a watcher that does not run yet.
+func (w *World) newWatch(name, store string, memory *[]byte) *watch {
+	return &watch{w: w, began: w.q.Now(), tick: reconcile.Never, id: reconcile.Identity{Actor: name, Store: store}, memory: memory}
+}
+
+// start runs the watcher, the n-th time that one runs on its store.
+func (x *watch) start(n int) {
+	w := x.w
+	opts := round.Options{Incarnation: n, Images: images(w.cfg), Watch: x.id}
+	if *x.memory != nil {
 		var m reconcile.Memory
-		if err := json.Unmarshal(w.memory, &m); err != nil {
+		if err := json.Unmarshal(*x.memory, &m); err != nil {
 			panic("sim: memory that was written cannot be read: " + err.Error())
 		}
 		opts.Memory = &reconcile.Recall{Memory: &m, Wall: w.wall()}
 	}
-	w.watch = x
-	w.say("watch", "started (run %d)", w.incarnation)
 	r, effects := round.New(w.cfg, opts, x.now())
 	x.r = r
 	w.record(opts, x.now(), effects)
 	x.carryOut(effects)
+}
+
+// leave ends the watcher by its own decision.
+func (x *watch) leave() {
+	w := x.w
+	if x == w.watch {
+		w.stopWatch()
+		w.watch, w.rival = w.rival, nil
+		return
+	}
+	x.stopped, w.rival = true, nil
+	w.say(x.id.Actor, "stopped")
 }
 
 func (w *World) stopWatch() {
@@ -170,7 +194,7 @@ func (x *watch) carry(e round.Effect) {
 		if err != nil {
 			panic("sim: memory cannot be written: " + err.Error())
 		}
-		w.memory = data
+		*x.memory = data
 	case reconcile.Look:
 		x.look(e)
 	case reconcile.ProbeHost:
@@ -190,7 +214,9 @@ func (x *watch) carry(e round.Effect) {
 	case reconcile.Decide:
 		w.decided(e.Record)
 	case reconcile.Leave:
-		w.stopWatch()
+		x.leave()
+	case reconcile.WriteClaim:
+		w.fleet.WriteClaim(e.Host, e.Claim)
 	case round.Do:
 		x.op(e)
 	default:
