@@ -24,8 +24,8 @@ import (
 // or could not see each other, the one whose store has the greater id leaves.
 
 const (
-	// claimEvery is between two advances of a claim.
-	claimEvery = 10 * time.Second
+	// ClaimEvery is between two advances of a claim.
+	ClaimEvery = 10 * time.Second
 	// claimFirst is when a watch claims first: its hosts have answered by then.
 	claimFirst = 2 * time.Second
 )
@@ -62,10 +62,10 @@ func (m *Machine) slowest() time.Duration {
 
 // claimListen is how long a claim is watched for an advance: two beats, and the
 // time until a look shows it.
-func (m *Machine) claimListen() time.Duration { return 2*claimEvery + m.slowest() }
+func (m *Machine) claimListen() time.Duration { return 2*ClaimEvery + m.slowest() }
 
 // claimLife is how long a watch whose claim advanced is taken to live.
-func (m *Machine) claimLife() time.Duration { return 3*claimEvery + m.slowest() }
+func (m *Machine) claimLife() time.Duration { return 3*ClaimEvery + m.slowest() }
 
 // heardClaims takes the claims of a View in.
 func (m *Machine) heardClaims(h *host, v *inventory.View) {
@@ -188,7 +188,7 @@ func (m *Machine) beat() {
 	if m.pol.Watch.Store == "" {
 		return
 	}
-	m.nextBeat = m.now.Add(claimEvery)
+	m.nextBeat = m.now.Add(ClaimEvery)
 	m.wakeAt(timer{at: m.nextBeat, what: wakeBeat})
 	if !m.leads {
 		return

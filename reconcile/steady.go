@@ -63,7 +63,7 @@ func (m *Machine) Period() time.Duration {
 		}
 	}
 	if m.pol.Watch.Store != "" {
-		join(claimEvery)
+		join(ClaimEvery)
 	}
 	for _, h := range m.order {
 		join(h.t().Interval)

@@ -358,7 +358,7 @@ func (b *bench) rival(store string, words []string) {
 		switch key {
 		case "dead":
 			r.dead = true
-			r.claim.Counter = uint64(b.now / Instant(claimEvery))
+			r.claim.Counter = uint64(b.now / Instant(ClaimEvery))
 		case "gone":
 			delete(b.rivals, store)
 		case "on":
@@ -482,7 +482,7 @@ func (b *bench) looked(host string, sent Instant, a Answer) Looked {
 		if host == r.host || r.host == "" {
 			c := r.claim
 			if !r.dead {
-				c.Counter = uint64(b.now / Instant(claimEvery))
+				c.Counter = uint64(b.now / Instant(ClaimEvery))
 			}
 			v.Claims = append(v.Claims, c)
 		}

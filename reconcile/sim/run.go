@@ -49,6 +49,9 @@ type World struct {
 	slow        map[string]time.Duration // hosts that answer late
 	tolerant    map[string]bool          // guests that somebody else may run twice
 	spy         func(round.Effect)       // of a test: looks at what the watch asks for
+	// tape, of a test, is given what goes into the round (round.Options, an event, a
+	// round.Ended or a configuration) and what came out.
+	tape func(in any, at reconcile.Instant, out []round.Effect)
 }
 
 // Line is one line of the timeline.

@@ -69,6 +69,7 @@ func (x *watch) start(n int) {
 	}
 	r, effects := round.New(w.cfg, opts, x.now())
 	x.r = r
+	w.record(opts, x.now(), effects)
 	x.carryOut(effects)
 }
 
@@ -92,6 +93,33 @@ func (w *World) stopWatch() {
 	}
 }
 
+// handle gives an event to the round. What goes into a round passes here, and in
+// ended and configure.
+func (x *watch) handle(ev reconcile.Event) []round.Effect {
+	out := x.r.Handle(ev, x.now())
+	x.w.record(ev, x.now(), out)
+	return out
+}
+
+func (x *watch) ended(e round.Ended) []round.Effect {
+	out := x.r.Ended(e, x.now())
+	x.w.record(e, x.now(), out)
+	return out
+}
+
+func (x *watch) configure(cfg *schema.Config) []round.Effect {
+	out := x.r.Configure(cfg, "", x.now())
+	x.w.record(cfg, x.now(), out)
+	return out
+}
+
+// record lets a test write down what went into the round, and what came out.
+func (w *World) record(in any, at reconcile.Instant, out []round.Effect) {
+	if w.tape != nil {
+		w.tape(in, at, out)
+	}
+}
+
 // wall is what the wall clock shows.
 func (w *World) wall() time.Time { return epoch.Add(w.now()).Add(w.skew) }
 
@@ -101,7 +129,7 @@ func (x *watch) now() reconcile.Instant { return reconcile.Instant(x.w.q.Now() -
 // tell gives the watcher an event, unless it does not run: a frozen one gets it
 // when it goes on.
 func (x *watch) tell(ev reconcile.Event) {
-	x.do(func() { x.carryOut(x.r.Handle(ev, x.now())) })
+	x.do(func() { x.carryOut(x.handle(ev)) })
 }
 
 func (x *watch) do(f func()) {
@@ -126,7 +154,7 @@ func (x *watch) freeze(d time.Duration) {
 		}
 		backlog := x.backlog
 		x.backlog = nil
-		x.carryOut(x.r.Handle(reconcile.Ticked{Due: x.tick}, x.now()))
+		x.carryOut(x.handle(reconcile.Ticked{Due: x.tick}))
 		for _, f := range backlog {
 			x.do(f)
 		}
@@ -151,7 +179,7 @@ func (x *watch) carryOut(effects []round.Effect) {
 		if x.tick == next {
 			x.do(func() {
 				x.tick = reconcile.Never
-				x.carryOut(x.r.Handle(reconcile.Ticked{Due: next}, x.now()))
+				x.carryOut(x.handle(reconcile.Ticked{Due: next}))
 			})
 		}
 	})
@@ -181,7 +209,7 @@ func (x *watch) carry(e round.Effect) {
 		x.orderPower(e)
 	case reconcile.Refresh:
 		x.begin(round.RefreshOp(e), func(err error) {
-			x.carryOut(x.r.Handle(reconcile.Refreshed{Host: e.Host, Pool: e.Pool, Why: text(err)}, x.now()))
+			x.carryOut(x.handle(reconcile.Refreshed{Host: e.Host, Pool: e.Pool, Why: text(err)}))
 		})
 	case reconcile.Decide:
 		w.decided(e.Record)
@@ -227,7 +255,7 @@ func (x *watch) look(e reconcile.Look) {
 		case error:
 			ev.Why = v.Error()
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
@@ -261,7 +289,7 @@ func (x *watch) probeHost(e reconcile.ProbeHost) {
 		if r, ok := v.(reply); ok && (r.err == nil || e.Probe == 0 && errors.Is(r.err, fake.ErrRefused)) {
 			ev.Answer = reconcile.Good
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
@@ -290,7 +318,7 @@ func (x *watch) probeGuest(e reconcile.ProbeGuest) {
 		case agent && (!ok || !errors.Is(r.err, fake.ErrAgent)):
 			ev.Answer = reconcile.Unknown // libvirt did not answer, which says nothing of the guest
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
@@ -304,7 +332,7 @@ func (x *watch) probeAnchor(e reconcile.ProbeAnchor) {
 		if r, ok := v.(reply); ok && r.err == nil {
 			ev.Answer = reconcile.Good
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
@@ -333,7 +361,7 @@ func (x *watch) readPower(e reconcile.ReadPower) {
 		if p, ok := v.(power); ok {
 			ev.Power, ev.Why = p.of()
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
@@ -346,14 +374,14 @@ func (x *watch) orderPower(e reconcile.OrderPower) {
 		if p, ok := v.(power); ok {
 			ev.Power, ev.Why = p.of()
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
 // op has an operation of the round done.
 func (x *watch) op(e round.Do) {
 	x.begin(e.Op, func(err error) {
-		x.carryOut(x.r.Ended(round.Ended{ID: e.ID, Outcome: outcome(e.Op, err), Why: text(err)}, x.now()))
+		x.carryOut(x.ended(round.Ended{ID: e.ID, Outcome: outcome(e.Op, err), Why: text(err)}))
 	})
 }
 
