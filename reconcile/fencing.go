@@ -331,8 +331,8 @@ func (m *Machine) mayRetry(h *host) {
 		m.wakeHostAt(h, h.order.retryAt)
 		return
 	}
-	if m.mayFence(h) != "" {
-		if m.halted() != "" {
+	if why := m.mayFence(h); why != "" {
+		if !m.blinking(why) {
 			h.order.called = false // by the time that it may be fenced, the roll is an old one
 		}
 		return

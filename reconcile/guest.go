@@ -131,6 +131,8 @@ type Volume struct {
 	Pool string `json:"pool"`
 	Name string `json:"name"`
 	Disk string `json:"disk"` // its label; of a seed, which is made again when it is missing, ""
+	// Unmade: whoever makes it has not finished.
+	Unmade bool `json:"unmade,omitempty"`
 }
 
 type guestProbe struct {
@@ -175,7 +177,7 @@ type Task struct {
 
 func newGuest(p *GuestPolicy) *guest {
 	return &guest{
-		name: p.Name, sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
+		name: p.Name, signs: newSigns(Never), sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
 		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, settleAt: Never, installs: Never, doubtful: map[string]Instant{},
 	}
 }
@@ -221,7 +223,13 @@ func (m *Machine) reconfigured(g *guest, p *GuestPolicy) {
 	if g.failed != "" && g.failedOf != p.Digest {
 		g.clear(m)
 	}
+	heeded := g.pol != nil && g.pol.State == "ignored" && p.State != "ignored"
 	g.pol, g.gone = p, false
+	for i := range g.probes {
+		if heeded && i < len(p.Agent) {
+			m.probeGuestAt(g, i, m.now) // nobody asked while it was ignored
+		}
+	}
 	for len(g.probes) < len(p.Agent) {
 		g.probes = append(g.probes, guestProbe{next: Never, sent: Never, heard: Never})
 		if g.home != nil {
@@ -250,6 +258,7 @@ func (m *Machine) seen(h *host, v *inventory.View, sent Instant) {
 		v = &own
 	}
 	h.view, h.viewSent = v, sent
+	m.heardClaims(h, v)
 	if !same {
 		m.sightings(h, v, sent)
 	}
@@ -384,10 +393,11 @@ func (g *guest) define(m *Machine, s *sight) {
 	d := &Definition{XML: s.fact.XML, UUID: s.fact.UUID, Generation: s.mark.Generation}
 	for _, v := range s.mark.Volumes {
 		if !v.Aside {
-			d.Volumes = append(d.Volumes, Volume{v.Pool, v.Name, v.Disk})
+			d.Volumes = append(d.Volumes, Volume{Pool: v.Pool, Name: v.Name, Disk: v.Disk, Unmade: !v.Done})
 		}
 	}
 	g.def = d
+	m.revolume()
 	m.save()
 }
 
@@ -399,7 +409,7 @@ func (g *guest) volumes() []Volume {
 	}
 	for _, d := range g.pol.Disks {
 		if d.Volume != "" {
-			out = append(out, Volume{d.Pool, d.Volume, d.Label})
+			out = append(out, Volume{Pool: d.Pool, Name: d.Volume, Disk: d.Label})
 		}
 	}
 	return out
@@ -525,9 +535,7 @@ func (g *guest) onItsWay() bool {
 // sign keeps an answer for the life of its host: of several probes at one
 // instant any good is good.
 func (g *guest) sign(sent Instant, a Answer) {
-	if a == Bad {
-		g.signs.bad = max(g.signs.bad, sent)
-	}
+	g.signs.heard(sent, a)
 	for i := range g.signs.ring {
 		if x := &g.signs.ring[i]; x.sent == sent && x.answer != Good && a != Unknown {
 			x.answer = a

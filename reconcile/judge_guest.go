@@ -177,7 +177,7 @@ func (m *Machine) locate(g *guest) {
 	carried := g.carried(best.host)
 	g.home = best.host
 	g.home.house(g, true)
-	g.signs = signs{bad: Never}
+	g.signs = newSigns(m.now)
 	g.lostAt = Never
 	m.trust(g.home)
 	m.save()

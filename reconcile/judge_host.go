@@ -111,14 +111,14 @@ func (m *Machine) alive(h *host) (good, complete bool) {
 	}
 	complete = true
 	for i := range h.probes {
-		g, c := h.probes[i].good(since, h.t().Fall)
+		g, c := h.probes[i].lively(since, h.t().Fall)
 		good, complete = good || g, complete && c
 	}
 	for _, g := range h.residents() {
 		if !g.outside() {
 			continue
 		}
-		ok, c := g.signs.good(since, h.t().Fall)
+		ok, c := g.signs.lively(since, h.t().Fall)
 		good, complete = good || ok, complete && c
 	}
 	return good, complete
@@ -281,6 +281,7 @@ func (m *Machine) trust(h *host) {
 
 // follow keeps up what a host's state asks for while it lasts.
 func (m *Machine) follow(h *host) {
+	m.refresh(h)
 	switch h.state {
 	case Up:
 		m.trust(h)
@@ -468,6 +469,8 @@ func (m *Machine) halted() string {
 	switch {
 	case m.paused:
 		return "the watch is paused: `3rc resume` lets it go on"
+	case m.listen != Never:
+		return "a claim of another watch is on the hosts, and whether that still runs is found out first"
 	case !m.leads:
 		return "this watcher does not lead"
 	case m.breaker.open:

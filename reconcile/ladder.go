@@ -556,5 +556,6 @@ func (m *Machine) forget(g *guest) {
 	}
 	delete(m.guests, g.name)
 	m.index()
+	m.revolume()
 	m.save()
 }

@@ -201,6 +201,7 @@ func (m *Machine) recall(r Recall) {
 		}
 	}
 	m.index()
+	m.revolume()
 	m.allGuests = true
 }
 
