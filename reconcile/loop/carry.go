@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"3rc/plan"
+	"3rc/providers/store"
 	"3rc/reconcile"
 	"3rc/reconcile/round"
 	"3rc/schema"
@@ -22,6 +22,10 @@ const (
 	// orderLimit bounds one order to a fence device, as Pacemaker's stonith-timeout
 	// does by default.
 	orderLimit = 60 * time.Second
+	// refreshLimit bounds the refresh of a pool, which lists what it finds.
+	refreshLimit = 2 * time.Minute
+	// claimLimit bounds the writing of a claim: the next one is due then.
+	claimLimit = 10 * time.Second
 	// grace is what a call may take beyond its bound before it is left to itself.
 	grace = 250 * time.Millisecond
 	// doLimit bounds an operation where its own limits, which the provider keeps, all
@@ -115,6 +119,10 @@ func (l *Loop) carry(e round.Effect) {
 		l.readPower(e)
 	case reconcile.OrderPower:
 		l.orderPower(e)
+	case reconcile.Refresh:
+		l.refresh(e)
+	case reconcile.WriteClaim:
+		l.claim(e)
 	case reconcile.Decide:
 		l.decided(e.Record)
 	case reconcile.Leave:
@@ -218,6 +226,27 @@ func (l *Loop) orderPower(e reconcile.OrderPower) {
 	})
 }
 
+// refresh has a host's libvirt look for volumes that others made.
+func (l *Loop) refresh(e reconcile.Refresh) {
+	within(l, refreshLimit, func(ctx context.Context) string {
+		_, why := l.edges.Hosts.Do(ctx, round.RefreshOp(e))
+		return why
+	}, "no answer in time", func(why string) {
+		l.handle(reconcile.Refreshed{Host: e.Host, Pool: e.Pool, Why: why})
+	})
+}
+
+// claim writes our claim on a host. One that could not be written is no reason to
+// do anything: the host does not answer, and that is judged elsewhere.
+func (l *Loop) claim(e reconcile.WriteClaim) {
+	within(l, claimLimit, func(ctx context.Context) error { return l.edges.Claims.WriteClaim(ctx, e.Host, e.Claim) }, context.DeadlineExceeded,
+		func(err error) {
+			if err != nil {
+				l.log.Debug("the claim was not written", "host", e.Host, "why", err)
+			}
+		})
+}
+
 // do has an operation carried out.
 func (l *Loop) do(e round.Do) {
 	if l.ending {
@@ -225,7 +254,7 @@ func (l *Loop) do(e round.Do) {
 		return
 	}
 	l.busy++
-	l.edges.Journal.Operation(e.ID, e.Op, l.now())
+	l.write(l.asked(), store.Begun{ID: e.ID, Op: e.Op})
 	l.log.Info("begins", "operation", string(e.Op.Verb), "name", e.Op.Name, "host", e.Op.Host)
 	type outcome struct {
 		round.Outcome
@@ -244,7 +273,7 @@ func (l *Loop) do(e round.Do) {
 
 func (l *Loop) ended(e round.Ended) {
 	now := l.now()
-	l.edges.Journal.Ended(e, now)
+	l.write(now, store.Ended{ID: e.ID, Outcome: string(e.Outcome), Why: e.Why})
 	l.carryOut(l.r.Ended(e, now))
 }
 
@@ -258,6 +287,3 @@ func (l *Loop) refused(e round.Effect, why string) {
 		l.handle(reconcile.PowerAnswered{Host: e.Host, Device: e.Device, Ordered: true, Sent: l.now(), Why: why})
 	}
 }
-
-// describe names an operation in a line.
-func describe(op plan.Op) string { return fmt.Sprintf("%s %s on %s", op.Verb, op.Name, op.Host) }

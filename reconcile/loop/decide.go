@@ -4,12 +4,13 @@ import (
 	"sort"
 	"time"
 
+	"3rc/providers/store"
 	"3rc/reconcile"
 )
 
 // decided writes a decision down, and tells people if it is important.
 func (l *Loop) decided(r reconcile.Record) {
-	l.edges.Journal.Decision(r)
+	l.write(r.At, store.Decided{Record: r})
 	say := l.log.Info
 	if r.Tell {
 		say = l.log.Warn

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"3rc/plan"
+	"3rc/providers/store"
 	"3rc/reconcile"
 	"3rc/reconcile/round"
 	"3rc/schema"
@@ -47,13 +48,13 @@ type Memory interface {
 	Save(ctx context.Context, m *reconcile.Memory) error
 }
 
-// Journal is where observations and decisions are written down. It never blocks.
-type Journal interface {
-	Event(ev reconcile.Event, at reconcile.Instant)
-	Decision(rec reconcile.Record)
-	Operation(id int, op plan.Op, at reconcile.Instant)
-	Ended(e round.Ended, at reconcile.Instant)
+// Claims is where a watch says on its hosts that it is at work.
+type Claims interface {
+	WriteClaim(ctx context.Context, host string, c inventory.Claim) error
 }
+
+// Journal is where observations and decisions are written down. It never blocks.
+type Journal interface{ Append(e store.Entry) }
 
 // Clock tells the time: Now runs on through suspend and knows no steps, Wall is
 // what the wall clock shows.
@@ -68,6 +69,7 @@ type Edges struct {
 	Hosts   Hosts
 	Probes  Probes
 	Power   Power
+	Claims  Claims
 	Memory  Memory
 	Journal Journal
 	Clock   Clock

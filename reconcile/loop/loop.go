@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"3rc/providers/store"
 	"3rc/reconcile"
 	"3rc/reconcile/round"
 	"3rc/schema"
@@ -36,6 +37,9 @@ type Options struct {
 	Loaded      Loaded
 	Self        func(*schema.Config) string // the host on which it runs, or ""
 	Incarnation int
+	Watch       reconcile.Identity
+	Version     string // of the program
+	Boot        string // which boot of this machine it is
 	Memory      *reconcile.Recall
 	Log         hclog.Logger
 	// Reload loads the configuration anew; nil: it never changes. Changed says when
@@ -62,10 +66,11 @@ type Loop struct {
 	cfg   *schema.Config
 	inbox chan func()
 
-	ctx   context.Context
-	began reconcile.Instant
-	due   reconcile.Instant // the tick that was announced
-	last  reconcile.Instant // of the last beat
+	ctx       context.Context
+	began     reconcile.Instant
+	wallBegan time.Time
+	due       reconcile.Instant // the tick that was announced
+	last      reconcile.Instant // of the last beat
 
 	limits   limits
 	memory   memory
@@ -101,12 +106,14 @@ func (l *Loop) Run(ctx context.Context) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	l.ctx = work
-	l.began, l.last = l.edges.Clock.Now(), l.edges.Clock.Now()
+	l.began, l.wallBegan = l.edges.Clock.Now(), l.edges.Clock.Wall()
+	l.last = l.now()
 	l.edges.Use(l.cfg, nil)
 	l.limits = limitsOf(l.cfg, l.limits)
-	r, first := round.New(l.cfg, round.Options{
-		Self: l.opts.Self(l.cfg), Incarnation: l.opts.Incarnation, Memory: l.opts.Memory, Images: l.opts.Loaded.Images,
-	}, l.now())
+	o := round.Options{Self: l.opts.Self(l.cfg), Incarnation: l.opts.Incarnation, Watch: l.opts.Watch, Memory: l.opts.Memory, Images: l.opts.Loaded.Images}
+	now := l.now()
+	l.write(now, l.started(o))
+	r, first := round.New(l.cfg, o, now)
 	l.r = r
 	l.carryOut(first)
 	hints := l.edges.Hosts.Hints(work)
@@ -115,6 +122,31 @@ func (l *Loop) Run(ctx context.Context) error {
 }
 
 func (l *Loop) now() reconcile.Instant { return l.edges.Clock.Now() - l.began }
+
+// wall is what the wall clock said when the watch began, and the time since: one
+// offset for the whole run, so that what did not change is stored as it was. A step
+// of the wall clock shows in the next run, where times in the future become now.
+func (l *Loop) wall() time.Time { return l.wallBegan.Add(l.now().Sub(0)) }
+
+// started is the first line of the journal.
+func (l *Loop) started(o round.Options) store.Started {
+	s := store.Started{
+		Incarnation: o.Incarnation, Wall: l.wall(), Boot: l.opts.Boot, Version: l.opts.Version, Config: l.reloads.digest, Self: o.Self, Images: o.Images,
+	}
+	if o.Memory != nil {
+		s.Memory, s.Wall = o.Memory.Memory, o.Memory.Wall
+	}
+	return s
+}
+
+// write puts something into the journal.
+func (l *Loop) write(at reconcile.Instant, w store.What) { l.edges.Journal.Append(store.Entry{At: at, What: w}) }
+
+// Remembered is what is stored of the machine at this moment. Only what the loop
+// itself calls may ask, as the journal does at the beginning of a file.
+func (l *Loop) Remembered() (*reconcile.Memory, time.Time) {
+	return l.r.Machine().Memory(l.wall()), l.wall()
+}
 
 // spin runs until there is a reason to end.
 func (l *Loop) spin(ctx context.Context, hints <-chan Hint) {
@@ -182,7 +214,7 @@ func (l *Loop) beat() {
 // handle hands an event to the round, and carries out what comes of it.
 func (l *Loop) handle(ev reconcile.Event) {
 	now := l.now()
-	l.edges.Journal.Event(ev, now)
+	l.write(now, store.Happened{Event: ev})
 	l.carryOut(l.r.Handle(ev, now))
 }
 
@@ -236,7 +268,7 @@ func (l *Loop) end(hints <-chan Hint) error {
 func (l *Loop) farewellSave() error {
 	ctx, cancel := context.WithTimeout(l.ctx, saveLimit)
 	defer cancel()
-	if err := l.edges.Memory.Save(ctx, l.r.Machine().Memory(l.edges.Clock.Wall())); err != nil {
+	if err := l.edges.Memory.Save(ctx, l.r.Machine().Memory(l.wall())); err != nil {
 		return errors.Join(l.leaving, fmt.Errorf("what is known could not be stored at the end: %w", err))
 	}
 	return l.leaving

@@ -248,7 +248,7 @@ func TestOnceEndsWhenAllIsJudged(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.with(func(f *fake.Fleet) { f.Crash("web") })
 		began := time.Now()
-		l := New(Options{Loaded: Loaded{Config: w.cfg}, Incarnation: 1, Once: true}, Edges{Hosts: w, Probes: w, Power: w, Memory: w, Journal: w, Clock: w, Use: w.use})
+		l := New(Options{Loaded: Loaded{Config: w.cfg}, Incarnation: 1, Once: true}, Edges{Hosts: w, Probes: w, Power: w, Memory: w, Claims: w, Journal: w, Clock: w, Use: w.use})
 		if err := l.Run(context.Background()); err != nil {
 			t.Fatal(err)
 		}

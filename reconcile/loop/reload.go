@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"3rc/providers/store"
 	"3rc/reconcile"
 )
 
@@ -81,8 +82,9 @@ func (l *Loop) configure(c *Loaded) {
 	}
 	l.edges.Use(c.Config, still)
 	l.decided(reconcile.Record{At: l.now(), Rule: "configured", Because: "the files changed: " + short(c.Digest), Tell: true})
-	now := l.now()
-	l.carryOut(l.r.Configure(c.Config, c.Images, l.opts.Self(c.Config), now))
+	now, self := l.now(), l.opts.Self(c.Config)
+	l.write(now, store.Configured{Config: c.Digest, Self: self, Images: c.Images})
+	l.carryOut(l.r.Configure(c.Config, c.Images, self, now))
 }
 
 func short(digest string) string { return digest[:min(12, len(digest))] }

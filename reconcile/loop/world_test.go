@@ -13,6 +13,7 @@ import (
 	"3rc/plan"
 	"3rc/plan/kinds"
 	"3rc/providers/fake"
+	"3rc/providers/store"
 	"3rc/reconcile"
 	"3rc/reconcile/round"
 	"3rc/schema"
@@ -280,14 +281,19 @@ func (w *world) Save(ctx context.Context, m *reconcile.Memory) error {
 	return nil
 }
 
-func (w *world) Event(reconcile.Event, reconcile.Instant)  {}
-func (w *world) Operation(int, plan.Op, reconcile.Instant) {}
-func (w *world) Ended(round.Ended, reconcile.Instant)      {}
-func (w *world) Decision(r reconcile.Record) {
+func (w *world) Append(e store.Entry) {
 	w.mu.Lock()
-	w.records = append(w.records, r)
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	if d, ok := e.What.(store.Decided); ok {
+		w.records = append(w.records, d.Record)
+	}
 }
+
+func (w *world) WriteClaim(_ context.Context, host string, c inventory.Claim) error {
+	w.with(func(f *fake.Fleet) { f.WriteClaim(host, c) })
+	return nil
+}
+
 func (w *world) Now() reconcile.Instant { return reconcile.Instant(time.Since(w.began)) }
 func (w *world) Wall() time.Time        { return time.Now() }
 func (w *world) use(_ *schema.Config, still []string) {
@@ -362,7 +368,7 @@ func (w *world) begin(change func(*Options)) (*Loop, func() error) {
 	if change != nil {
 		change(&opts)
 	}
-	l := New(opts, Edges{Hosts: w, Probes: w, Power: w, Memory: w, Journal: w, Clock: w, Use: w.use})
+	l := New(opts, Edges{Hosts: w, Probes: w, Power: w, Memory: w, Claims: w, Journal: w, Clock: w, Use: w.use})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
