@@ -125,11 +125,7 @@ func (f *files) read(context.Context) (*loop.Loaded, error) {
 		}
 		return nil, errors.New(strings.Join(lines, "; "))
 	}
-	dir, err := filepath.Abs(f.app.chdir)
-	if err != nil {
-		return nil, err
-	}
-	return &loop.Loaded{Config: cfg, Images: content.Inspect(cfg, dir), Digest: rec.digest(given)}, nil
+	return &loop.Loaded{Config: cfg, Images: content.Inspect(cfg, dirOf(f.app.chdir)), Digest: rec.digest(given)}, nil
 }
 
 // watch says on the channel when the files may have changed, until ctx ends. That

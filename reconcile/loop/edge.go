@@ -73,5 +73,5 @@ type Edges struct {
 	Memory  Memory
 	Journal Journal
 	Clock   Clock
-	Use     func(cfg *schema.Config, still []string)
+	Use     func(cfg *schema.Config, images map[string]inventory.Image, still []string)
 }

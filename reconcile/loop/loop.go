@@ -46,6 +46,8 @@ type Options struct {
 	// it may have.
 	Reload  func(context.Context) (*Loaded, error)
 	Changed <-chan string
+	// Mode is what is done without being asked.
+	Mode Mode
 	// Once ends the loop when everything is judged and at rest, or onceLimit has passed.
 	Once bool
 }
@@ -108,14 +110,20 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.ctx = work
 	l.began, l.wallBegan = l.edges.Clock.Now(), l.edges.Clock.Wall()
 	l.last = l.now()
-	l.edges.Use(l.cfg, nil)
+	l.edges.Use(l.cfg, l.opts.Loaded.Images, remembered(l.opts.Memory))
 	l.limits = limitsOf(l.cfg, l.limits)
 	o := round.Options{Self: l.opts.Self(l.cfg), Incarnation: l.opts.Incarnation, Watch: l.opts.Watch, Memory: l.opts.Memory, Images: l.opts.Loaded.Images}
+	if o.Memory != nil {
+		o.Memory = &reconcile.Recall{Memory: o.Memory.Memory, Wall: l.wall()}
+	}
 	now := l.now()
 	l.write(now, l.started(o))
 	r, first := round.New(l.cfg, o, now)
 	l.r = r
 	l.carryOut(first)
+	if l.opts.Mode == TellOnly {
+		l.handle(reconcile.Leased{Held: false})
+	}
 	hints := l.edges.Hosts.Hints(work)
 	l.spin(ctx, hints)
 	return l.end(hints)
@@ -134,13 +142,15 @@ func (l *Loop) started(o round.Options) store.Started {
 		Incarnation: o.Incarnation, Wall: l.wall(), Boot: l.opts.Boot, Version: l.opts.Version, Config: l.reloads.digest, Self: o.Self, Images: o.Images,
 	}
 	if o.Memory != nil {
-		s.Memory, s.Wall = o.Memory.Memory, o.Memory.Wall
+		s.Memory = o.Memory.Memory
 	}
 	return s
 }
 
 // write puts something into the journal.
-func (l *Loop) write(at reconcile.Instant, w store.What) { l.edges.Journal.Append(store.Entry{At: at, What: w}) }
+func (l *Loop) write(at reconcile.Instant, w store.What) {
+	l.edges.Journal.Append(store.Entry{At: at, What: w})
+}
 
 // Remembered is what is stored of the machine at this moment. Only what the loop
 // itself calls may ask, as the journal does at the beginning of a file.

@@ -80,7 +80,7 @@ func (l *Loop) configure(c *Loaded) {
 	for _, h := range l.r.Machine().Hosts() {
 		still = append(still, h.Name)
 	}
-	l.edges.Use(c.Config, still)
+	l.edges.Use(c.Config, c.Images, still)
 	l.decided(reconcile.Record{At: l.now(), Rule: "configured", Because: "the files changed: " + short(c.Digest), Tell: true})
 	now, self := l.now(), l.opts.Self(c.Config)
 	l.write(now, store.Configured{Config: c.Digest, Self: self, Images: c.Images})

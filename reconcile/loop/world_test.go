@@ -296,7 +296,7 @@ func (w *world) WriteClaim(_ context.Context, host string, c inventory.Claim) er
 
 func (w *world) Now() reconcile.Instant { return reconcile.Instant(time.Since(w.began)) }
 func (w *world) Wall() time.Time        { return time.Now() }
-func (w *world) use(_ *schema.Config, still []string) {
+func (w *world) use(_ *schema.Config, _ map[string]inventory.Image, still []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.used = still
