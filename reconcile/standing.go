@@ -55,6 +55,7 @@ type GuestStanding struct {
 	Began   Instant  // when that began
 	Wanted  string   // the host to which a person ordered it; ""
 	Permits int      // attempts that its policy permits of its rung
+	Stuck   string   // it is to leave its host and runs there still: why; ""
 }
 
 // Host gives the standing of a host.
@@ -122,6 +123,9 @@ func (m *Machine) guestStanding(g *guest) GuestStanding {
 		sight := g.here()
 		off := g.home.state == Fenced || sight == nil || !sight.fact.State.Live()
 		s.Runs = !off
+	}
+	if g.home != nil && g.task == nil && (g.home.maintenance() || g.wanted != "" && g.wanted != g.home.name) {
+		s.Stuck = g.told
 	}
 	if g.task != nil {
 		s.Busy, s.Target, s.Doing, s.Began = true, g.task.Target, g.task.Kind, g.task.Opened
