@@ -60,6 +60,7 @@ type GuestMemory struct {
 	GoodAt     time.Time            `json:"good_at,omitzero"`
 	Wanted     string               `json:"wanted,omitempty"`
 	RanOn      string               `json:"ran_on,omitempty"`
+	Strayed    time.Time            `json:"strayed,omitzero"`  // since when it may be where nobody looked
 	Installs   time.Time            `json:"installs,omitzero"` // an installation that sight was lost of ends by then
 }
 
@@ -146,7 +147,7 @@ func (c clock) unflap(f FlapMemory) flap {
 func (g *guest) memory(c clock) GuestMemory {
 	gm := GuestMemory{
 		Definition: g.def, State: g.state, Rung: g.rung, Tries: g.tries, Failed: g.failed, FailedOf: g.failedOf, Ran: g.ran, Answered: g.answered,
-		Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn, Installs: c.time(g.installs),
+		Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn, Installs: c.time(g.installs), Strayed: c.time(g.strayed),
 	}
 	if g.home != nil {
 		gm.Home = g.home.name
@@ -219,7 +220,7 @@ func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	for name, at := range gm.Doubtful {
 		g.doubtful[name] = c.instant(at)
 	}
-	g.installs = c.later(gm.Installs)
+	g.installs, g.strayed = c.later(gm.Installs), c.instant(gm.Strayed)
 	if t := gm.Task; t != nil {
 		if t.Kind == Anew {
 			g.installs = c.later(t.Time.Add(g.pol.Ladder.InstallTimeout))
