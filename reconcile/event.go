@@ -72,7 +72,8 @@ type Leased struct{ Held bool }
 type Configured struct{ Policy *Policy }
 
 // Claimed tells of another actor at work on our hosts (machine.md section 5). A
-// zero Claim says that it is seen no more.
+// zero Claim says that it is seen no more. The machine finds out by itself from
+// the claims in Views; whoever knows it by other means may tell it.
 type Claimed struct {
 	Actor string
 	// Same store: it differs from us in what it was configured with.
@@ -200,6 +201,11 @@ type (
 	// Refresh has a host's libvirt look for volumes that others made in one of its
 	// pools: the operation plan.PoolRefresh. It is answered by Refreshed.
 	Refresh struct{ Host, Pool string }
+	// WriteClaim writes our claim on a host, over the one before.
+	WriteClaim struct {
+		Host  string
+		Claim inventory.Claim
+	}
 	// Save stores the machine's Memory, synced, before any later effect.
 	Save struct{}
 	// Decide goes into the journal, and tells people if it is important.
@@ -215,6 +221,7 @@ func (ProbeAnchor) effect() {}
 func (ReadPower) effect()   {}
 func (OrderPower) effect()  {}
 func (Refresh) effect()     {}
+func (WriteClaim) effect()  {}
 func (Save) effect()        {}
 func (Decide) effect()      {}
 func (Leave) effect()       {}

@@ -275,6 +275,7 @@ func (m *Machine) seen(h *host, v *inventory.View, sent Instant) {
 		v = &own
 	}
 	h.view, h.viewSent = v, sent
+	m.heardClaims(h, v)
 	if !same {
 		m.sightings(h, v, sent)
 	}

@@ -477,6 +477,8 @@ func (m *Machine) halted() string {
 	switch {
 	case m.paused:
 		return "the watch is paused: `3rc resume` lets it go on"
+	case m.listen != Never:
+		return "a claim of another watch is on the hosts, and whether that still runs is found out first"
 	case !m.leads:
 		return "this watcher does not lead"
 	case m.breaker.open:

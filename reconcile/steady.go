@@ -21,8 +21,13 @@ func (m *Machine) Steady() time.Duration {
 	if len(m.restless) > 0 || m.breaker.open || m.mass.on || len(m.mass.bad) > 0 || m.paused || !m.leads {
 		return 0
 	}
-	if m.refreshing() > 0 {
+	if m.refreshing() > 0 || m.listen != Never {
 		return 0
+	}
+	for _, r := range m.rivals {
+		if r.advanced != Never {
+			return 0
+		}
 	}
 	least := time.Duration(1 << 62)
 	for i := range m.timers {
@@ -36,7 +41,7 @@ func (m *Machine) Steady() time.Duration {
 // asks tells whether the timer is one of the periodic questions.
 func (w wake) asks() bool {
 	switch w {
-	case wakeLook, wakeProbe, wakePower, wakeGuest, wakeAnchor:
+	case wakeLook, wakeProbe, wakePower, wakeGuest, wakeAnchor, wakeBeat:
 		return true
 	}
 	return false
@@ -56,6 +61,9 @@ func (m *Machine) Period() time.Duration {
 				p = 0
 			}
 		}
+	}
+	if m.pol.Watch.Store != "" {
+		join(ClaimEvery)
 	}
 	for _, h := range m.order {
 		join(h.t().Interval)

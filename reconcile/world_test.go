@@ -3,6 +3,8 @@ package reconcile
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -28,7 +30,15 @@ type world struct {
 	hostsOf map[string]*worldHost
 	domains map[string]*worldGuest
 	anchor  map[int]Answer
+	rivals  map[string]*worldRival // by store
 	cut     bool
+}
+
+// worldRival is another watch, by its claims on one host or on all.
+type worldRival struct {
+	host  string
+	claim inventory.Claim
+	dead  bool // it advances its claim no more
 }
 
 type worldHost struct {
@@ -209,6 +219,7 @@ func (b *bench) readGuest(name string, words []string) *worldGuest {
 		p.Disks = append(p.Disks, DiskPolicy{Label: "data", Pool: "nas", Volume: name + "-data", Shared: true})
 	}
 	p.Digest = p.digest()
+	p.Spec = p.Digest[:8]
 	g := &worldGuest{policy: p, bad: map[int]bool{}}
 	for _, h := range on {
 		if b.domains[name] == nil {
@@ -242,6 +253,9 @@ func volumeOf(guest string, d DiskPolicy) string {
 // policy is what the lines of the beginning come to.
 func (b *bench) policy() *Policy {
 	p := &Policy{Cluster: "c", MaxLost: 0.34, Self: b.conf["self"]}
+	if s := b.conf["store"]; s != "" {
+		p.Watch = Identity{Actor: fmt.Sprintf("we in run %d", b.incarnation), Store: s}
+	}
 	if s := b.conf["max_lost"]; s != "" {
 		p.MaxLost = float64(b.number(s)) / 100
 	}
@@ -302,6 +316,7 @@ func (b *bench) remembers() {
 //	h1 hides VOLUME          (until a refresh)              h1 lacks|has VOLUME
 //	h1 refreshes well|fail|hang
 //	anchor 0 good|bad        watcher cut|healed
+//	rival STORE [dead] [gone] [on=h1] [run=2] [cluster=x] [web=SPEC] [unlisted]
 //	web hangs|answers        web probe 0 bad|good
 //	web at h1 running|off|paused|crashed|gone [REASON] [job] [gen=2] [unmade]
 func (b *bench) act() {
@@ -312,12 +327,50 @@ func (b *bench) act() {
 			b.anchor[b.number(f[1])] = answers[f[2]]
 		case f[0] == "watcher":
 			b.cut = f[1] == "cut"
+		case f[0] == "rival":
+			b.rival(f[1], f[2:])
 		case b.hostsOf[f[0]] != nil:
 			b.actHost(b.hostsOf[f[0]], f[1:])
 		case b.domains[f[0]] != nil:
 			b.actGuest(b.domains[f[0]], f[1:])
 		default:
 			b.d.Fatalf(b.t, "nothing is called %q", f[0])
+		}
+	}
+}
+
+// rival is another watch that claims hosts. As long as it says nothing else, it
+// has the same guests in force as we.
+func (b *bench) rival(store string, words []string) {
+	if b.rivals == nil {
+		b.rivals = map[string]*worldRival{}
+	}
+	r := &worldRival{claim: inventory.Claim{Cluster: "c", Store: store, Actor: "rival " + store, Incarnation: 1, Digest: b.m.digest, Guests: map[string]string{}}}
+	for name, g := range b.domains {
+		r.claim.Guests[name] = g.policy.Spec
+	}
+	if was := b.rivals[store]; was != nil {
+		r.claim = was.claim
+	}
+	b.rivals[store] = r
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		switch key {
+		case "dead":
+			r.dead = true
+			r.claim.Counter = uint64(b.now / Instant(ClaimEvery))
+		case "gone":
+			delete(b.rivals, store)
+		case "on":
+			r.host = value
+		case "run":
+			r.claim.Incarnation = b.number(value)
+		case "cluster":
+			r.claim.Cluster = value
+		case "unlisted":
+			r.claim.Guests, r.claim.Digest = nil, "another"
+		default:
+			r.claim.Guests[key], r.claim.Digest = value, "another"
 		}
 	}
 }
@@ -423,6 +476,16 @@ func (b *bench) looked(host string, sent Instant, a Answer) Looked {
 			state = inventory.StateInactive
 		}
 		v.Facts = append(v.Facts, inventory.Fact{Class: inventory.Pool, Name: pool, State: state})
+	}
+	for _, store := range slices.Sorted(maps.Keys(b.rivals)) {
+		r := b.rivals[store]
+		if host == r.host || r.host == "" {
+			c := r.claim
+			if !r.dead {
+				c.Counter = uint64(b.now / Instant(ClaimEvery))
+			}
+			v.Claims = append(v.Claims, c)
+		}
 	}
 	inventory.Sort(v.Facts)
 	ev.View = v

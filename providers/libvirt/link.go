@@ -28,6 +28,7 @@ const (
 type link struct {
 	conn  *lv.Connect
 	local netip.AddrPort // our end of the socket; the zero value if it could not be told
+	note  Log            // what is worth a line in the log at debug level
 	slots chan struct{}
 	long  chan struct{}
 
@@ -47,8 +48,9 @@ type link struct {
 	seen *traits    // what does not change while the connection lasts
 }
 
-func newLink(conn *lv.Connect) *link {
+func newLink(conn *lv.Connect, note Log) *link {
 	return &link{
+		note:   note,
 		conn:   conn,
 		slots:  make(chan struct{}, callsInFlight),
 		long:   make(chan struct{}, longInFlight),

@@ -26,6 +26,7 @@ type World struct {
 	zero  time.Duration // when the rehearsal began
 	fleet *fake.Fleet
 	watch *watch
+	rival *watch // a second one, on another store
 	rnd   *rand.Rand
 
 	incarnation int
@@ -48,6 +49,9 @@ type World struct {
 	slow        map[string]time.Duration // hosts that answer late
 	tolerant    map[string]bool          // guests that somebody else may run twice
 	spy         func(round.Effect)       // of a test: looks at what the watch asks for
+	// tape, of a test, is given what goes into the round (round.Options, an event, a
+	// round.Ended or a configuration) and what came out.
+	tape func(in any, at reconcile.Instant, out []round.Effect)
 }
 
 // Line is one line of the timeline.
@@ -231,7 +235,7 @@ func (w *World) skip(until time.Duration) {
 // routine tells whether an effect is one of the periodic questions.
 func routine(e round.Effect) bool {
 	switch e.(type) {
-	case reconcile.Look, reconcile.ProbeHost, reconcile.ProbeGuest, reconcile.ProbeAnchor, reconcile.ReadPower:
+	case reconcile.Look, reconcile.ProbeHost, reconcile.ProbeGuest, reconcile.ProbeAnchor, reconcile.ReadPower, reconcile.WriteClaim:
 		return true
 	}
 	return false
