@@ -367,6 +367,11 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 		return v
 	}
 	hold := func(why string) verdict { return verdict{state: Held, why: v.why + "; not yet: " + why} }
+	if m.waking() {
+		m.wakeGuestAt(g, m.now.Add(m.fastest()))
+		v.wish = nil
+		return v
+	}
 	why := m.breaking()
 	blocked := why != "" && (w.Moves() || m.paused || !m.leads)
 	switch {
@@ -395,6 +400,18 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 		}
 	}
 	return v
+}
+
+// waking tells whether the watcher stalled a moment ago, and what happened in its
+// sleep is still to be seen: a host that is up has not answered since, and is
+// suspect as soon as it does not.
+func (m *Machine) waking() bool {
+	for _, h := range m.order {
+		if h.state == Up && h.viewSent < h.ignore {
+			return true
+		}
+	}
+	return false
 }
 
 // elsewhereMaybe names a host that had the guest, does not answer, and is not
