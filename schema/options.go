@@ -331,27 +331,6 @@ func fenceRemedy(name string) string {
 	return "The label of a fence block is redfish, manual, or the name of a fence-agents program without its fence_, as in fence \"ipmilan\": small letters, digits and underscores."
 }
 
-// ourFence are options of every agent that 3rc sets itself.
-var ourFence = []string{"action", "method", "missing_as_off"}
-
-// checkFence looks at the name of a fence method and at options that cannot be
-// left to the agent.
-func (d *decoder) checkFence(f *Fence, label hcl.Range) {
-	if fault := fenceFault(f.Type); fault != "" {
-		d.fail(fault, fenceRemedy(f.Type), label)
-	}
-	for _, o := range f.Options {
-		if contains(ourFence, o.Name) {
-			d.fail("Option that 3rc sets", fmt.Sprintf("%s is set by 3rc itself: it decides what is proof that a host is off. Remove this line.", o.Name), o.NameRange)
-		}
-		for _, own := range []string{"level", "then"} {
-			if DidYouMean(o.Name, []string{own}) != "" && len(o.Name) >= len(own) {
-				d.fail("Unknown attribute", fmt.Sprintf("No fence agent has an option %q. Did you mean %q?", o.Name, own), o.NameRange)
-			}
-		}
-	}
-}
-
 var slot = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
 // slots are the placeholders, {…}, that may stand in the strings of a guest's probe.
