@@ -547,6 +547,11 @@ func (m *Machine) failback(g *guest, now GuestState) *Wish {
 		}
 		h := m.hosts[name]
 		if h == nil || m.shut(h) != "" || m.missing(g, h) != "" {
+			if h != nil {
+				if held, until := h.flap.held(m.now, &h.t().Flap); held {
+					m.wakeGuestAt(g, until) // nothing else would have it judged again
+				}
+			}
 			continue
 		}
 		if due := h.since.Add(h.t().MinHealthy); m.now < due {
