@@ -8,7 +8,7 @@ LAB ?= /tmp/3rc-lab
 export LAB
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-PURE := ./schema/... ./plan/... ./apply/... ./reconcile/... ./providers/conform/... ./providers/fake/...
+PURE := ./schema/... ./plan/... ./apply/... ./reconcile/... ./providers/conform/... ./providers/fake/... ./providers/probe/... ./providers/store/...
 FUZZTIME ?= 3m
 TRIALS ?= 1000000
 

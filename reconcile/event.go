@@ -72,7 +72,8 @@ type Leased struct{ Held bool }
 type Configured struct{ Policy *Policy }
 
 // Claimed tells of another actor at work on our hosts (machine.md section 5). A
-// zero Claim says that it is seen no more.
+// zero Claim says that it is seen no more. The machine finds out by itself from
+// the claims in Views; whoever knows it by other means may tell it.
 type Claimed struct {
 	Actor string
 	// Same store: it differs from us in what it was configured with.
@@ -86,6 +87,10 @@ type LocksTested struct {
 	Host, Pool string
 	Refused    bool
 }
+
+// Refreshed is what came of a Refresh: Why is empty if the pool was looked
+// through.
+type Refreshed struct{ Host, Pool, Why string }
 
 // Verb of an order that a person gives.
 type Verb string
@@ -157,6 +162,7 @@ func (Leased) event()        {}
 func (Configured) event()    {}
 func (Claimed) event()       {}
 func (LocksTested) event()   {}
+func (Refreshed) event()     {}
 func (Ordered) event()       {}
 func (Opened) event()        {}
 func (Closed) event()        {}
@@ -193,6 +199,14 @@ type (
 		On     bool
 		Epoch  Epoch
 	}
+	// Refresh has a host's libvirt look for volumes that others made in one of its
+	// pools: the operation plan.PoolRefresh. It is answered by Refreshed.
+	Refresh struct{ Host, Pool string }
+	// WriteClaim writes our claim on a host, over the one before.
+	WriteClaim struct {
+		Host  string
+		Claim inventory.Claim
+	}
 	// Save stores the machine's Memory, synced, before any later effect.
 	Save struct{}
 	// Decide goes into the journal, and tells people if it is important.
@@ -207,6 +221,8 @@ func (ProbeGuest) effect()  {}
 func (ProbeAnchor) effect() {}
 func (ReadPower) effect()   {}
 func (OrderPower) effect()  {}
+func (Refresh) effect()     {}
+func (WriteClaim) effect()  {}
 func (Save) effect()        {}
 func (Decide) effect()      {}
 func (Leave) effect()       {}

@@ -181,6 +181,7 @@ func (m *Machine) anchorProbed(e AnchorProbed) {
 		wasBlind := m.blind()
 		a.good = max(a.good, e.Sent)
 		m.countPending()
+		m.touchUnwell()
 		if wasBlind && !m.blind() {
 			m.unblinded()
 		}
@@ -292,7 +293,7 @@ func (m *Machine) beginOutage(h *host) {
 	h.proof, h.moved = nil, false
 	h.order = fenceOrder{}
 	for i := range h.probes {
-		h.probes[i].ring = nil
+		h.probes[i].forget(m.now)
 	}
 	for i := range h.power {
 		h.power[i].offs = 0

@@ -90,6 +90,7 @@ func (m *Machine) mayFence(h *host) string {
 // callRoll asks every other host that is up for one new answer.
 func (m *Machine) callRoll(h *host) {
 	h.order.called, h.order.roll = true, m.roll(h)
+	m.askAnchors(h)
 }
 
 func (m *Machine) roll(except *host) rolls {
@@ -114,9 +115,15 @@ func (r *rolls) answered() bool {
 	return true
 }
 
-// rolled tells whether the roll that was called for this order is answered.
+// rolled tells whether the roll that was called for this order is answered, by
+// something that shows our own side to work as well.
 func (m *Machine) rolled(h *host) bool {
-	return h.order.called && h.order.roll.since >= h.order.retryAt && h.order.roll.answered()
+	r := &h.order.roll
+	if !h.order.called || r.since < h.order.retryAt || !r.answered() {
+		return false
+	}
+	ok, askable := m.reached(h, r.since)
+	return ok || !askable
 }
 
 // rolledAfter: an off counts only once every other host has answered after it, or
@@ -331,8 +338,8 @@ func (m *Machine) mayRetry(h *host) {
 		m.wakeHostAt(h, h.order.retryAt)
 		return
 	}
-	if m.mayFence(h) != "" {
-		if m.halted() != "" {
+	if why := m.mayFence(h); why != "" {
+		if !m.blinking(why) {
 			h.order.called = false // by the time that it may be fenced, the roll is an old one
 		}
 		return

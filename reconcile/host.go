@@ -45,7 +45,9 @@ const (
 type host struct {
 	name    string
 	pol     *HostPolicy
-	removed bool // no longer in the files, and not yet let go
+	removed bool   // no longer in the files, and not yet let go
+	uuid    string // as its libvirt says; "": it did not yet
+	twin    bool   // people were told that another host says the same
 
 	state HostState
 	since Instant
@@ -82,6 +84,11 @@ type host struct {
 	trusted  bool // remembered as up with guests of ours
 	swept    bool
 	moved    bool // in this epoch, a guest of it was started elsewhere
+
+	refreshes  map[string]*refresh // by pool
+	lacking    []string            // active pools in which its last View lacks volumes of guests
+	surveyed   int                 // when that was found out: for these volumes, and
+	surveyedOf []inventory.Fact    // for these facts
 }
 
 // bad is an answer that waits for an anchor.
@@ -93,6 +100,8 @@ type bad struct {
 type signs struct {
 	next Instant
 	ring []sign
+	from Instant // what was asked before is nothing
+	good Instant // the newest question that was answered
 	bad  Instant // the newest question that is known to have failed
 }
 
@@ -128,7 +137,7 @@ type proof struct {
 func newHost(p *HostPolicy, now Instant) *host {
 	h := &host{
 		name: p.Name, pol: p, state: HostNew, since: now, began: Never, l: newCounter(), goodL: Never, goodSign: Never,
-		asked: Never, ignore: Never, refitted: Never, viewSent: Never, homes: map[*guest]bool{}, traces: map[*guest]bool{}, goodSince: Never, oldView: Never, wake: Never, nextLook: Never, nextPower: Never,
+		asked: Never, ignore: Never, refitted: Never, viewSent: Never, homes: map[*guest]bool{}, traces: map[*guest]bool{}, goodSince: Never, oldView: Never, refreshes: map[string]*refresh{}, surveyed: -1, wake: Never, nextLook: Never, nextPower: Never,
 	}
 	h.apply(p)
 	return h
@@ -144,7 +153,7 @@ func (h *host) timers(m *Machine) {
 func (h *host) apply(p *HostPolicy) {
 	h.pol = p
 	for len(h.probes) < p.Probes {
-		h.probes = append(h.probes, signs{next: Never, bad: Never})
+		h.probes = append(h.probes, newSigns(Never))
 	}
 	h.probes = h.probes[:p.Probes]
 	if len(h.power) != len(p.Fences) {
@@ -196,7 +205,7 @@ func (h *host) recount(now Instant) {
 		h.began = now
 	}
 	for i := range h.probes {
-		h.probes[i].ring = nil
+		h.probes[i].forget(now)
 	}
 }
 
@@ -227,6 +236,24 @@ func (h *host) shows(pool, name string) bool {
 	return i < len(facts) && !inventory.Less(&want, &facts[i])
 }
 
+func newSigns(from Instant) signs {
+	return signs{next: Never, from: from, good: Never, bad: Never}
+}
+
+// forget begins anew.
+func (s *signs) forget(now Instant) { s.ring, s.from, s.good = nil, now, Never }
+
+// heard keeps the newest question that was answered, and that failed.
+func (s *signs) heard(sent Instant, a Answer) {
+	switch {
+	case sent < s.from:
+	case a == Good:
+		s.good = max(s.good, sent)
+	case a == Bad:
+		s.bad = max(s.bad, sent)
+	}
+}
+
 // note keeps a question of a probe; at most fall of them count.
 func (s *signs) note(sent Instant, fall int) {
 	s.ring = append(s.ring, sign{sent: sent})
@@ -238,9 +265,7 @@ func (s *signs) note(sent Instant, fall int) {
 // answer puts an answer to its question. One that was not our side's to give is
 // as if it had never been asked.
 func (s *signs) answer(sent Instant, a Answer) {
-	if a == Bad {
-		s.bad = max(s.bad, sent)
-	}
+	s.heard(sent, a)
 	for i := range s.ring {
 		if s.ring[i].sent != sent {
 			continue
@@ -266,13 +291,15 @@ func (h *host) house(g *guest, in bool) {
 	if delete(h.homes, g); in {
 		h.homes[g] = true
 	}
-	h.list = nil
+	h.list, h.surveyed = nil, -1
 }
 
 // good tells whether one of the last questions was answered; complete, whether
 // enough of them were sent to say that none was, and the first of them is known to
-// have failed.
-func (s *signs) good(since Instant, fall int) (good, complete bool) {
+// have failed. The newest answer counts, too, as long as nothing that was asked
+// after it is known to have failed: with fall = 1, the only question that counts
+// is always under way.
+func (s *signs) lively(since Instant, fall int) (good, complete bool) {
 	n := 0
 	for _, x := range s.ring {
 		if x.sent < since {
@@ -281,6 +308,7 @@ func (s *signs) good(since Instant, fall int) (good, complete bool) {
 		n++
 		good = good || x.answer == Good
 	}
+	good = good || s.good != Never && s.good >= since && s.good >= s.bad
 	return good, n >= fall && s.bad >= since
 }
 

@@ -163,6 +163,10 @@ func (g *guest) awaiting() bool {
 func (m *Machine) locate(g *guest) {
 	var best *sight
 	for _, s := range g.seen() {
+		if g.strayed != Never && s.whole() && s.host.showed(g.strayed-1) {
+			g.strayed = Never
+			m.save()
+		}
 		if best == nil || worth(s) > worth(best) || worth(s) == worth(best) && newer(s, best) {
 			best = s
 		}
@@ -177,7 +181,7 @@ func (m *Machine) locate(g *guest) {
 	carried := g.carried(best.host)
 	g.home = best.host
 	g.home.house(g, true)
-	g.signs = signs{bad: Never}
+	g.signs = newSigns(m.now)
 	g.lostAt = Never
 	m.trust(g.home)
 	m.save()
@@ -433,6 +437,9 @@ func hostOff(m *Machine, g *guest) (verdict, bool) {
 	}
 	if g.quit && g.pol.Respect {
 		return verdict{state: Stopped, why: quitText}, true
+	}
+	if g.here() == nil && (h.viewSent != Never || !slices.Contains(h.oldHolds, g.name)) {
+		return verdict{state: Held, why: fmt.Sprintf("its definition vanished from %s before that was lost, and not by us: `3rc apply` makes it again", h.name)}, true
 	}
 	if g.def == nil {
 		return verdict{state: Held, why: fmt.Sprintf("%s is off, and its definition there was never seen: `3rc apply` makes it again, or bring the host back", h.name)}, true

@@ -103,23 +103,31 @@ func noSign(m *Machine, h *host) (HostState, string, bool) {
 }
 
 // alive gathers P and G: whether any is good, and whether enough questions were
-// sent to say that none is.
+// sent to say that none is. A silence counts once something of our own side has
+// answered a question that was not sent before it.
 func (m *Machine) alive(h *host) (good, complete bool) {
 	since := h.began
 	if h.state == Down || h.state == Returning {
 		since = max(since, h.since)
 	}
 	complete = true
+	silent := Never // the newest question that is known to have failed
 	for i := range h.probes {
-		g, c := h.probes[i].good(since, h.t().Fall)
+		g, c := h.probes[i].lively(since, h.t().Fall)
 		good, complete = good || g, complete && c
+		silent = max(silent, h.probes[i].bad)
 	}
 	for _, g := range h.residents() {
 		if !g.outside() {
 			continue
 		}
-		ok, c := g.signs.good(since, h.t().Fall)
+		ok, c := g.signs.lively(since, h.t().Fall)
 		good, complete = good || ok, complete && c
+		silent = max(silent, g.signs.bad)
+	}
+	if complete && !good {
+		ok, askable := m.reached(h, silent)
+		complete = ok || !askable
 	}
 	return good, complete
 }
@@ -281,6 +289,7 @@ func (m *Machine) trust(h *host) {
 
 // follow keeps up what a host's state asks for while it lasts.
 func (m *Machine) follow(h *host) {
+	m.refresh(h)
 	switch h.state {
 	case Up:
 		m.trust(h)
@@ -468,6 +477,8 @@ func (m *Machine) halted() string {
 	switch {
 	case m.paused:
 		return "the watch is paused: `3rc resume` lets it go on"
+	case m.listen != Never:
+		return "a claim of another watch is on the hosts, and whether that still runs is found out first"
 	case !m.leads:
 		return "this watcher does not lead"
 	case m.breaker.open:

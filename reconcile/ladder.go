@@ -362,6 +362,11 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 		return v
 	}
 	hold := func(why string) verdict { return verdict{state: Held, why: v.why + "; not yet: " + why} }
+	if m.waking() {
+		m.wakeGuestAt(g, m.now.Add(m.fastest()))
+		v.wish = nil
+		return v
+	}
 	why := m.breaking()
 	blocked := why != "" && (w.Moves() || m.paused || !m.leads)
 	switch {
@@ -400,6 +405,18 @@ func (m *Machine) furnish(g *guest, w *Wish) {
 	if s := g.sights[w.Host]; s != nil {
 		w.Defined = s.fact.Persistent
 	}
+}
+
+// waking tells whether the watcher stalled a moment ago, and what happened in its
+// sleep is still to be seen: a host that is up has not answered since, and is
+// suspect as soon as it does not.
+func (m *Machine) waking() bool {
+	for _, h := range m.order {
+		if h.state == Up && h.viewSent < h.ignore {
+			return true
+		}
+	}
+	return false
 }
 
 // elsewhereMaybe names a host that had the guest, does not answer, and is not
@@ -535,6 +552,11 @@ func (m *Machine) failback(g *guest, now GuestState) *Wish {
 		}
 		h := m.hosts[name]
 		if h == nil || m.shut(h) != "" || m.missing(g, h) != "" {
+			if h != nil {
+				if held, until := h.flap.held(m.now, &h.t().Flap); held {
+					m.wakeGuestAt(g, until) // nothing else would have it judged again
+				}
+			}
 			continue
 		}
 		if due := h.since.Add(h.t().MinHealthy); m.now < due {
@@ -561,5 +583,6 @@ func (m *Machine) forget(g *guest) {
 	}
 	delete(m.guests, g.name)
 	m.index()
+	m.revolume()
 	m.save()
 }

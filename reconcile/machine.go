@@ -25,7 +25,8 @@ type Machine struct {
 	breaker  breaker
 	mass     massFall
 	paused   bool
-	leads    bool
+	leads    bool // it holds the lease, and no claim forbids it to act
+	held     bool // the lease
 	claim    Claimed
 	locks    map[string]bool // "HOST/POOL" where a canary was refused
 	expected Instant         // when the next tick is due; Never: none
@@ -41,6 +42,20 @@ type Machine struct {
 	restless    map[*guest]bool // wishing, held, or on their way
 	version     int             // grows whenever a standing changes
 	out         []Effect
+
+	rivals    map[rivalKey]*rival
+	listen    Instant // until when it is found out whether another watch runs; Never: it is not
+	yielded   bool    // another watch goes on in its place
+	fromViews bool    // claim was found in Views
+	beaten    bool    // it has claimed a host
+	counter   uint64
+	nextBeat  Instant
+	specs     map[string]string // digests of the guests' specifications; nil: too many
+	digest    string            // of all of them
+
+	volumes    map[string][]string // see required; nil: to be made
+	volumesRev int
+	crowded    bool // a refresh waits for the end of another
 }
 
 // anchor is one thing that the watcher must reach to believe its own eyes.
@@ -56,7 +71,7 @@ type anchor struct {
 func New(pol *Policy, incarnation int, memory *Recall, now Instant) (*Machine, []Effect) {
 	m := &Machine{
 		incarnation: incarnation, now: now, hosts: map[string]*host{}, guests: map[string]*guest{},
-		badAt: Never, leads: true, locks: map[string]bool{}, expected: Never,
+		badAt: Never, leads: true, held: true, locks: map[string]bool{}, rivals: map[rivalKey]*rival{}, listen: Never, nextBeat: Never, expected: Never,
 		unwell: map[*host]bool{}, dirtyHosts: map[*host]bool{}, dirtyGuests: map[*guest]bool{}, wishing: map[*guest]bool{}, restless: map[*guest]bool{},
 	}
 	m.configure(pol)
@@ -70,6 +85,10 @@ func New(pol *Policy, incarnation int, memory *Recall, now Instant) (*Machine, [
 	for _, h := range m.order {
 		m.look(h)
 		m.readPower(h)
+	}
+	if m.pol.Watch.Store != "" {
+		m.nextBeat = now.Add(claimFirst)
+		m.wakeAt(timer{at: m.nextBeat, what: wakeBeat})
 	}
 	m.settle()
 	return m, m.take()
@@ -93,7 +112,8 @@ func (m *Machine) Step(ev Event, now Instant) []Effect {
 	case Happened:
 		m.happened(e)
 	case Leased:
-		m.leads = e.Held
+		m.held = e.Held
+		m.relead()
 		m.allGuests = true
 	case Configured:
 		m.configure(e.Policy)
@@ -103,6 +123,8 @@ func (m *Machine) Step(ev Event, now Instant) []Effect {
 	case LocksTested:
 		m.locks[e.Host+"/"+e.Pool] = e.Refused
 		m.allGuests = true
+	case Refreshed:
+		m.refreshed(e)
 	case Ordered:
 		m.ordered(e)
 	case Opened:
@@ -191,9 +213,9 @@ func (m *Machine) stall(ev Event) {
 		case Suspect, Up:
 			h.recount(m.now)
 		case Returning:
-			h.l.bad = Never
+			h.l.bad = Never // a silence is counted from now on
 		case Down:
-			m.callRoll(h)
+			h.order.called = false // and so is the roll
 		}
 		for i := range h.power {
 			h.power[i].offs = 0
@@ -322,6 +344,9 @@ func (m *Machine) configure(pol *Policy) {
 		}
 	}
 	m.index()
+	m.unite()
+	m.revolume()
+	m.respecify()
 	if grown {
 		for _, h := range m.order {
 			if h.view != nil {
@@ -382,7 +407,8 @@ func (m *Machine) claimed(c Claimed) {
 	if c.Foreign {
 		why := fmt.Sprintf("%s, a watch on another store, is at work on these hosts", c.Actor)
 		m.note(Record{Rule: "claim", Because: why, Not: "nothing more is done by this watch", Tell: true})
-		m.leads = false
+		m.yielded = true
+		m.relead()
 		m.emit(Leave{why})
 	}
 }

@@ -18,6 +18,8 @@ type Policy struct {
 	MaxLost  float64 // part of the hosts, 0 to 1
 	Anchors  []string
 	Locks    bool // unfenced = "locks"
+	// Watch is what this watch calls itself in its claims.
+	Watch Identity
 	// Self is the host on which this watch runs, or "": it is never fenced by it.
 	Self   string
 	Hosts  []*HostPolicy // by name
@@ -84,6 +86,7 @@ type GuestPolicy struct {
 	Disks          []DiskPolicy
 	Prefer         []string
 	Digest         string // of the block: a change of it clears a failure
+	Spec           string `json:"-"` // short, of all that the files say of it
 }
 
 func (g *GuestPolicy) local() bool {
@@ -189,6 +192,7 @@ func guestPolicy(cfg *schema.Config, vm *schema.VM) *GuestPolicy {
 	}
 	g.Ladder = ladder(cfg, vm)
 	g.Digest = g.digest()
+	g.Spec = specOf(vm, g)
 	return g
 }
 

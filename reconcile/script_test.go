@@ -229,7 +229,7 @@ func (b *bench) carry(effects []Effect) {
 	for _, e := range effects {
 		if !b.asks {
 			switch e.(type) {
-			case Decide, OrderPower, Leave:
+			case Decide, OrderPower, Refresh, WriteClaim, Leave:
 				b.print(e)
 			}
 		} else {
@@ -261,6 +261,10 @@ func (b *bench) print(e Effect) {
 		b.say("%s%s", at, line)
 	case OrderPower:
 		b.say("%sorder %s %s/%d in %s", at, map[bool]string{true: "on", false: "off"}[e.On], e.Host, e.Device, e.Epoch)
+	case WriteClaim:
+		b.say("%sclaim %s: %d", at, e.Host, e.Claim.Counter)
+	case Refresh:
+		b.say("%srefresh %s of %s", at, e.Pool, e.Host)
 	case Leave:
 		b.say("%sleave", at)
 	case Save:

@@ -21,6 +21,14 @@ func (m *Machine) Steady() time.Duration {
 	if len(m.restless) > 0 || m.breaker.open || m.mass.on || len(m.mass.bad) > 0 || m.paused || !m.leads {
 		return 0
 	}
+	if m.refreshing() > 0 || m.listen != Never {
+		return 0
+	}
+	for _, r := range m.rivals {
+		if r.advanced != Never {
+			return 0
+		}
+	}
 	least := time.Duration(1 << 62)
 	for i := range m.timers {
 		if t := &m.timers[i]; !t.what.asks() {
@@ -33,7 +41,7 @@ func (m *Machine) Steady() time.Duration {
 // asks tells whether the timer is one of the periodic questions.
 func (w wake) asks() bool {
 	switch w {
-	case wakeLook, wakeProbe, wakePower, wakeGuest, wakeAnchor:
+	case wakeLook, wakeProbe, wakePower, wakeGuest, wakeAnchor, wakeBeat:
 		return true
 	}
 	return false
@@ -53,6 +61,9 @@ func (m *Machine) Period() time.Duration {
 				p = 0
 			}
 		}
+	}
+	if m.pol.Watch.Store != "" {
+		join(ClaimEvery)
 	}
 	for _, h := range m.order {
 		join(h.t().Interval)
@@ -79,9 +90,13 @@ func (m *Machine) Age(d time.Duration) {
 		back(&h.flap.At)
 		back(&h.flap.until)
 		back(&h.wake)
+		for _, r := range h.refreshes {
+			back(&r.sent)
+			back(&r.next)
+		}
 	}
 	for _, g := range m.listed {
-		for _, t := range []*Instant{&g.since, &g.good, &g.grace, &g.retryAt, &g.flap.At, &g.flap.until, &g.wake, &g.lostAt, &g.waits} {
+		for _, t := range []*Instant{&g.since, &g.good, &g.grace, &g.retryAt, &g.flap.At, &g.flap.until, &g.wake, &g.lostAt, &g.waits, &g.strayed} {
 			back(t)
 		}
 		for i := range g.attempts {

@@ -20,11 +20,13 @@ const (
 	wakePower             // ask a host's fence devices
 	wakeGuest             // ask a guest's probe n
 	wakeAnchor
+	wakeBeat  // advance our claims
 	wakeHost  // judge a host again
 	wakeVM    // judge a guest again
 	wakeFence // an order may have been under way for too long
 	wakeMass
 	wakeBreaker
+	wakeClaim // judge the claims of others again
 	wakeSave
 )
 
@@ -103,6 +105,12 @@ func (m *Machine) elapse() {
 			if t.n < len(m.anchors) && m.anchors[t.n].next == t.at {
 				m.askAnchor(t.n)
 			}
+		case wakeBeat:
+			if m.nextBeat == t.at {
+				m.beat()
+			}
+		case wakeClaim:
+			m.judgeRivals()
 		case wakeHost:
 			m.touch(t.host)
 		case wakeVM:

@@ -3,6 +3,8 @@ package reconcile
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -28,14 +30,23 @@ type world struct {
 	hostsOf map[string]*worldHost
 	domains map[string]*worldGuest
 	anchor  map[int]Answer
+	rivals  map[string]*worldRival // by store
 	cut     bool
+}
+
+// worldRival is another watch, by its claims on one host or on all.
+type worldRival struct {
+	host  string
+	claim inventory.Claim
+	dead  bool // it advances its claim no more
 }
 
 type worldHost struct {
 	policy  *HostPolicy
-	gone    bool // no longer in the files, and still there
-	off     bool // no power
-	silent  bool // cut off from everything
+	uuid    string // as its libvirt says
+	gone    bool   // no longer in the files, and still there
+	off     bool   // no power
+	silent  bool   // cut off from everything
 	libvirt Answer
 	slow    time.Duration
 	probe   Answer
@@ -43,6 +54,9 @@ type worldHost struct {
 	orders  string   // "": they work; else fail, hang, or idle: nothing is done, and the status told
 	wired   string   // whose power its devices switch and tell of
 	lost    map[string]bool
+	hidden  map[string]bool // volumes that came from elsewhere: shown after a refresh
+	away    map[string]bool // volumes that are not there, whoever looks
+	refresh string          // "": it works; else fail, or hang
 	doms    map[string]*inventory.Fact
 }
 
@@ -115,7 +129,7 @@ func (b *bench) readHost(name string, words []string) *worldHost {
 	p := &HostPolicy{Name: name, Probes: 1, Pools: map[string]bool{"nas": true, "local": true}, Thresholds: Thresholds{
 		Interval: 2 * time.Second, FastInterval: time.Second, Timeout: 2 * time.Second, Fall: 3, Rise: 2, BootGrace: 2 * time.Minute, MinHealthy: 10 * time.Minute, Flap: scriptFlap,
 	}}
-	h := &worldHost{policy: p, libvirt: Good, probe: Good, wired: name, lost: map[string]bool{}, doms: map[string]*inventory.Fact{}}
+	h := &worldHost{policy: p, libvirt: Good, probe: Good, wired: name, lost: map[string]bool{}, hidden: map[string]bool{}, away: map[string]bool{}, doms: map[string]*inventory.Fact{}}
 	for _, w := range words {
 		key, value, _ := strings.Cut(w, "=")
 		parts := strings.Split(w, ":")
@@ -138,6 +152,8 @@ func (b *bench) readHost(name string, words []string) *worldHost {
 			p.Probes = b.number(value)
 		case key == "fall":
 			p.Thresholds.Fall = b.number(value)
+		case key == "uuid":
+			h.uuid = value
 		case key == "min_healthy":
 			p.Thresholds.MinHealthy = b.parse(value)
 		case key == "pools":
@@ -206,6 +222,7 @@ func (b *bench) readGuest(name string, words []string) *worldGuest {
 		p.Disks = append(p.Disks, DiskPolicy{Label: "data", Pool: "nas", Volume: name + "-data", Shared: true})
 	}
 	p.Digest = p.digest()
+	p.Spec = p.Digest[:8]
 	g := &worldGuest{policy: p, bad: map[int]bool{}}
 	for _, h := range on {
 		if b.domains[name] == nil {
@@ -239,6 +256,9 @@ func volumeOf(guest string, d DiskPolicy) string {
 // policy is what the lines of the beginning come to.
 func (b *bench) policy() *Policy {
 	p := &Policy{Cluster: "c", MaxLost: 0.34, Self: b.conf["self"]}
+	if s := b.conf["store"]; s != "" {
+		p.Watch = Identity{Actor: fmt.Sprintf("we in run %d", b.incarnation), Store: s}
+	}
 	if s := b.conf["max_lost"]; s != "" {
 		p.MaxLost = float64(b.number(s)) / 100
 	}
@@ -296,9 +316,12 @@ func (b *bench) remembers() {
 //	h1 power off|on          h1 silent|answers        h1 libvirt good|bad|unknown
 //	h1 probe good|bad        h1 device 0 on|off|silent|true     h1 wired h2
 //	h1 orders work|fail|hang|idle  h1 pool nas lost|back    h1 slow 30s
+//	h1 hides VOLUME          (until a refresh)              h1 lacks|has VOLUME
+//	h1 refreshes well|fail|hang
 //	anchor 0 good|bad        watcher cut|healed
+//	rival STORE [dead] [gone] [on=h1] [run=2] [cluster=x] [web=SPEC] [unlisted]
 //	web hangs|answers        web probe 0 bad|good
-//	web at h1 running|off|paused|crashed|gone [REASON] [job] [gen=2]
+//	web at h1 running|off|paused|crashed|gone [REASON] [job] [gen=2] [unmade]
 func (b *bench) act() {
 	for _, line := range strings.Split(strings.TrimSpace(b.d.Input), "\n") {
 		f := strings.Fields(line)
@@ -307,12 +330,50 @@ func (b *bench) act() {
 			b.anchor[b.number(f[1])] = answers[f[2]]
 		case f[0] == "watcher":
 			b.cut = f[1] == "cut"
+		case f[0] == "rival":
+			b.rival(f[1], f[2:])
 		case b.hostsOf[f[0]] != nil:
 			b.actHost(b.hostsOf[f[0]], f[1:])
 		case b.domains[f[0]] != nil:
 			b.actGuest(b.domains[f[0]], f[1:])
 		default:
 			b.d.Fatalf(b.t, "nothing is called %q", f[0])
+		}
+	}
+}
+
+// rival is another watch that claims hosts. As long as it says nothing else, it
+// has the same guests in force as we.
+func (b *bench) rival(store string, words []string) {
+	if b.rivals == nil {
+		b.rivals = map[string]*worldRival{}
+	}
+	r := &worldRival{claim: inventory.Claim{Cluster: "c", Store: store, Actor: "rival " + store, Incarnation: 1, Digest: b.m.digest, Guests: map[string]string{}}}
+	for name, g := range b.domains {
+		r.claim.Guests[name] = g.policy.Spec
+	}
+	if was := b.rivals[store]; was != nil {
+		r.claim = was.claim
+	}
+	b.rivals[store] = r
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		switch key {
+		case "dead":
+			r.dead = true
+			r.claim.Counter = uint64(b.now / Instant(ClaimEvery))
+		case "gone":
+			delete(b.rivals, store)
+		case "on":
+			r.host = value
+		case "run":
+			r.claim.Incarnation = b.number(value)
+		case "cluster":
+			r.claim.Cluster = value
+		case "unlisted":
+			r.claim.Guests, r.claim.Digest = nil, "another"
+		default:
+			r.claim.Guests[key], r.claim.Digest = value, "another"
 		}
 	}
 }
@@ -335,6 +396,12 @@ func (b *bench) actHost(h *worldHost, f []string) {
 		h.orders = strings.TrimPrefix(f[1], "work")
 	case "pool":
 		h.lost[f[1]] = f[2] == "lost"
+	case "hides":
+		h.hidden[f[1]] = true
+	case "lacks", "has":
+		h.away[f[1]] = f[0] == "lacks"
+	case "refreshes":
+		h.refresh = strings.TrimPrefix(f[1], "well")
 	case "slow":
 		h.slow = b.parse(f[1])
 	default:
@@ -367,18 +434,23 @@ func (b *bench) actGuest(g *worldGuest, f []string) {
 		delete(h.doms, g.policy.Name)
 		return
 	}
-	generation, reason, job := 1, "", false
+	generation, reason, job, unmade := 1, "", false, false
 	for _, w := range f[3:] {
 		if n, ok := strings.CutPrefix(w, "gen="); ok {
 			generation = b.number(n)
 		} else if w == "job" {
 			job = true
+		} else if w == "unmade" {
+			unmade = true
 		} else {
 			reason = w
 		}
 	}
 	fact := b.fact(g.policy, inventory.State(f[2]), reason, generation)
 	fact.Job = job
+	if unmade {
+		fact.XML = strings.ReplaceAll(fact.XML, `done="true"`, `done="false"`)
+	}
 	h.doms[g.policy.Name] = fact
 }
 
@@ -389,16 +461,33 @@ func (b *bench) looked(host string, sent Instant, a Answer) Looked {
 		return ev
 	}
 	h := b.hostsOf[host]
-	v := &inventory.View{Host: host, Seen: true}
+	v := &inventory.View{Host: host, Seen: true, UUID: h.uuid}
 	for _, d := range h.doms {
 		v.Facts = append(v.Facts, *d)
 	}
 	for name, g := range b.domains {
 		for _, d := range g.policy.Disks {
 			local := !d.Shared && h.doms[name] == nil
-			if !h.lost[d.Pool] && !local {
+			if n := volumeOf(name, d); !h.lost[d.Pool] && !local && !h.hidden[n] && !h.away[n] {
 				v.Facts = append(v.Facts, inventory.Fact{Class: inventory.Volume, Pool: d.Pool, Name: volumeOf(name, d)})
 			}
+		}
+	}
+	for pool := range h.policy.Pools {
+		state := inventory.StateActive
+		if h.lost[pool] {
+			state = inventory.StateInactive
+		}
+		v.Facts = append(v.Facts, inventory.Fact{Class: inventory.Pool, Name: pool, State: state})
+	}
+	for _, store := range slices.Sorted(maps.Keys(b.rivals)) {
+		r := b.rivals[store]
+		if host == r.host || r.host == "" {
+			c := r.claim
+			if !r.dead {
+				c.Counter = uint64(b.now / Instant(ClaimEvery))
+			}
+			v.Claims = append(v.Claims, c)
 		}
 	}
 	inventory.Sort(v.Facts)
@@ -461,7 +550,23 @@ func (b *bench) answer(e Effect) {
 		})
 	case OrderPower:
 		b.orderPower(e, sent)
+	case Refresh:
+		b.refreshPool(e)
 	}
+}
+
+func (b *bench) refreshPool(e Refresh) {
+	h := b.hostsOf[e.Host]
+	if h.refresh == "hang" {
+		return
+	}
+	b.post(latency, func(b *bench) Event {
+		if h.refresh == "fail" {
+			return Refreshed{Host: e.Host, Pool: e.Pool, Why: "it cannot be read"}
+		}
+		clear(h.hidden)
+		return Refreshed{Host: e.Host, Pool: e.Pool}
+	})
 }
 
 func (b *bench) guestAnswer(e ProbeGuest) Answer {

@@ -31,6 +31,7 @@ type AgentOption struct {
 	Choices  []string // of AgentChoice
 	Required bool     // and without a default
 	Secret   bool
+	Default  string // as the agent writes it; empty: none
 	Instead  string // the name that an old option has now
 	Doc      string
 }
@@ -142,7 +143,7 @@ func (c *checker) fenceAgents() {
 			switch {
 			case agent != nil:
 				c.agentOptions(h, f, agent)
-			case len(installed) > 0 && !contains(installed, f.Type):
+			case c.notInstalled(f):
 				c.warn("Fence agent that is not installed", fmt.Sprintf("fence_%s is not among the fence agents of this machine.%s Until it is, its options cannot be checked, and all but ip, port, plug and username are taken for secrets; where `3rc watch` runs, it cannot switch anything off.", f.Type, DidYouMean(f.Type, installed)), f.Range)
 			}
 		}

@@ -184,6 +184,12 @@ func (c *Config) UUID(address string) string {
 	return uuid.NewSHA1(space, []byte(c.Cluster.Name+"\x00"+address)).String()
 }
 
+// ClaimUUID derives the UUID of the libvirt object that bears a watch's claim: one
+// for each cluster and store.
+func ClaimUUID(cluster, store string) string {
+	return uuid.NewSHA1(space, []byte(cluster+"\x00claim\x00"+store)).String()
+}
+
 // HardwareAddress is the MAC of a guest's n-th interface where none is given:
 // QEMU's prefix 52:54:00 and three bytes of a digest of its address.
 func (c *Config) HardwareAddress(vm string, n int) string {

@@ -11,6 +11,7 @@ func (c *checker) dangers() {
 	c.unfenced()
 	c.twoHosts()
 	c.fenceAgents()
+	c.fenceDangers()
 	if cl := c.cfg.Cluster; cl.MaxLost == 100 {
 		c.warn("Breaker that never opens", "max_lost is 100%, so that a switch that fails has every host fenced at once. The default, 34%, stops before that.", cl.At("max_lost"))
 	}

@@ -88,13 +88,13 @@ var probeRules = map[string]optionRules{
 	"tcp":  {rules: []optionRule{{"port", optPort, true, "Port that must accept a connection."}, probeHost}},
 	"icmp": {rules: []optionRule{probeHost}},
 	"http": {rules: []optionRule{
-		{"url", optURL, true, "Address that is fetched."},
+		{"url", optURL, true, "Address that is fetched; redirections are not followed."},
 		{"status", optNumbers, false, "Status codes that are good; default: 200 to 399."},
 		{"body", optText, false, "Text that the answer must contain."},
 		{"ca_file", optText, false, "Certificate authority of the server."},
 		probeHost,
 	}},
-	"exec": {rules: []optionRule{{"command", optWords, true, "Program and arguments; exit status 0 is good."}, probeHost}},
+	"exec": {rules: []optionRule{{"command", optWords, true, "Program and arguments, without a shell; a single string is parted at its spaces. Exit status 0 is good."}, probeHost}},
 	"ssh":  {rules: []optionRule{{"port", optPort, false, "Port that must answer with an SSH banner; default: 22."}, probeHost}},
 
 	"guest_agent": {rules: []optionRule{probeHost}},
@@ -329,27 +329,6 @@ func fenceRemedy(name string) string {
 		return fmt.Sprintf("fence_%s does not switch power off, so that after it the guests may still run, and a second copy would be possible. Use a power agent, as ipmilan, or redfish.", name)
 	}
 	return "The label of a fence block is redfish, manual, or the name of a fence-agents program without its fence_, as in fence \"ipmilan\": small letters, digits and underscores."
-}
-
-// ourFence are options of every agent that 3rc sets itself.
-var ourFence = []string{"action", "method", "missing_as_off"}
-
-// checkFence looks at the name of a fence method and at options that cannot be
-// left to the agent.
-func (d *decoder) checkFence(f *Fence, label hcl.Range) {
-	if fault := fenceFault(f.Type); fault != "" {
-		d.fail(fault, fenceRemedy(f.Type), label)
-	}
-	for _, o := range f.Options {
-		if contains(ourFence, o.Name) {
-			d.fail("Option that 3rc sets", fmt.Sprintf("%s is set by 3rc itself: it decides what is proof that a host is off. Remove this line.", o.Name), o.NameRange)
-		}
-		for _, own := range []string{"level", "then"} {
-			if DidYouMean(o.Name, []string{own}) != "" && len(o.Name) >= len(own) {
-				d.fail("Unknown attribute", fmt.Sprintf("No fence agent has an option %q. Did you mean %q?", o.Name, own), o.NameRange)
-			}
-		}
-	}
 }
 
 var slot = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_]*\}`)

@@ -20,10 +20,11 @@ import (
 )
 
 type applyFlags struct {
-	autoApprove bool
-	parallelism int
-	targets     []string
-	verbose     bool
+	autoApprove  bool
+	withoutWatch bool
+	parallelism  int
+	targets      []string
+	verbose      bool
 }
 
 func (a *app) applyCommand() *cobra.Command {
@@ -35,6 +36,7 @@ func (a *app) applyCommand() *cobra.Command {
 		RunE:  func(c *cobra.Command, args []string) error { return a.apply(c.Context(), f, args) },
 	}
 	c.Flags().BoolVar(&f.autoApprove, "auto-approve", false, "do not ask")
+	withoutWatch(c, &f)
 	c.Flags().IntVar(&f.parallelism, "parallelism", 10, "operations at once")
 	c.Flags().StringArrayVar(&f.targets, "target", nil, "only this address and what it needs; may be repeated")
 	c.Flags().BoolVar(&f.verbose, "verbose", false, "list alike changes one by one")
@@ -74,6 +76,9 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 	}
 	if p.Pending() == 0 {
 		return a.finish(p, apply.Result{})
+	}
+	if err := a.alone(ctx, cfg.Cluster.Name, seen, fleet, f); err != nil {
+		return err
 	}
 	if saved == nil && !f.autoApprove {
 		if err := a.confirm("Do this? Only \"yes\" is taken: ", "yes"); err != nil {

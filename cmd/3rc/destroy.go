@@ -20,6 +20,7 @@ func (a *app) destroyCommand() *cobra.Command {
 		RunE:  func(c *cobra.Command, args []string) error { return a.destroy(c.Context(), f, args) },
 	}
 	c.Flags().BoolVar(&f.autoApprove, "auto-approve", false, "do not ask")
+	withoutWatch(c, &f)
 	c.Flags().IntVar(&f.parallelism, "parallelism", 10, "operations at once")
 	return c
 }
@@ -34,7 +35,8 @@ func (a *app) destroy(ctx context.Context, f applyFlags, targets []string) error
 	fleet := a.fleet(cfg)
 	defer fleet.Close()
 	bare := &schema.Config{Cluster: cfg.Cluster, Hosts: cfg.Hosts}
-	p, err := makePlan(bare, a.look(ctx, bare, fleet), targets)
+	seen := a.look(ctx, bare, fleet)
+	p, err := makePlan(bare, seen, targets)
 	if err != nil {
 		return err
 	}
@@ -43,6 +45,9 @@ func (a *app) destroy(ctx context.Context, f applyFlags, targets []string) error
 	}
 	if p.Pending() == 0 {
 		return a.finish(p, apply.Result{})
+	}
+	if err := a.alone(ctx, cfg.Cluster.Name, seen, fleet, f); err != nil {
+		return err
 	}
 	if !f.autoApprove {
 		if err := a.confirm(fmt.Sprintf("Destroy this? Type the cluster's name, %q, to do it: ", cfg.Cluster.Name), cfg.Cluster.Name); err != nil {

@@ -44,7 +44,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	a := &app{stop: make(chan struct{}), cancel: cancel, out: os.Stdout, errOut: os.Stderr, in: os.Stdin, agents: fence.New(os.Getenv("PATH"))}
+	a := &app{stop: make(chan struct{}), cancel: cancel, out: os.Stdout, errOut: os.Stderr, in: os.Stdin, agents: fence.OnPath(os.Getenv("PATH"))}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)

@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"fmt"
 	"strings"
 
 	lx "libvirt.org/go/libvirtxml"
@@ -113,7 +114,35 @@ func (x *disk) make(target string) lx.DomainDisk {
 	if x.cdrom {
 		d.ReadOnly = &lx.DomainDiskReadOnly{}
 	}
+	d.Driver.ErrorPolicy, d.Driver.RErrorPolicy = x.onError(), x.onError()
 	return d
+}
+
+// errorStop is the error policy of a guest's disks: a write or a read that fails
+// pauses the guest, which libvirt then says and 3rc sees. QEMU's own default
+// (werror=enospc, rerror=report) hands all but a full disk to the guest, and
+// libvirt goes on to call it running.
+const errorStop = "stop"
+
+// onError is the disk's error policy. A CD-ROM keeps QEMU's default: the guest
+// lives without what is on it.
+func (x *disk) onError() string {
+	if x.cdrom {
+		return ""
+	}
+	return errorStop
+}
+
+// errorPolicy gives what is done when a disk cannot be written, and read:
+// libvirt takes the first for both where the second is not said.
+func errorPolicy(x *lx.DomainDisk) (write, read string) {
+	if x.Driver == nil {
+		return "", ""
+	}
+	if x.Driver.RErrorPolicy == "" {
+		return x.Driver.ErrorPolicy, x.Driver.ErrorPolicy
+	}
+	return x.Driver.ErrorPolicy, x.Driver.RErrorPolicy
 }
 
 // applyDisks brings the disks of a definition to what the files say.
@@ -210,12 +239,38 @@ func (x *disk) change(have *lx.DomainDisk, d *lx.Domain) []plan.Field {
 		}
 		have.Driver.Type, have.Driver.Cache = x.format, x.cache
 	}
+	out = append(out, x.stops(have)...)
 	if was := bus(have); was != x.bus {
 		out = append(out, plan.Field{Path: name + "bus", Before: was, After: x.bus})
 		have.Target = &lx.DomainDiskTarget{Dev: nextTarget(d, x.bus), Bus: x.bus}
 		have.Address = nil // of the old bus
 	}
 	return out
+}
+
+// stops brings a disk's error policy to ours. Of a CD-ROM any is left as it is.
+func (x *disk) stops(have *lx.DomainDisk) []plan.Field {
+	write, read := errorPolicy(have)
+	if x.cdrom || write == errorStop && read == errorStop {
+		return nil
+	}
+	if have.Driver == nil {
+		have.Driver = &lx.DomainDiskDriver{Name: "qemu", Type: x.format}
+	}
+	have.Driver.ErrorPolicy, have.Driver.RErrorPolicy = errorStop, errorStop
+	was := orDefault(write)
+	if write != read {
+		was = fmt.Sprintf("%s (read: %s)", orDefault(write), orDefault(read))
+	}
+	return []plan.Field{{Path: "disk." + x.label + ".error_policy", Before: was, After: errorStop}}
+}
+
+// orDefault names a policy that is left to QEMU.
+func orDefault(policy string) string {
+	if policy == "" {
+		return "default"
+	}
+	return policy
 }
 
 // findNIC gives the index of the interface with that MAC, or -1.

@@ -268,6 +268,10 @@ func edit(x *lx.Domain, args map[string]string) {
 			x.VCPU = &lx.DomainVCPU{Value: 7}
 		case "cache":
 			x.Devices.Disks[0].Driver.Cache = v
+		case "on_error": // of writing; what reading does is no longer said
+			x.Devices.Disks[0].Driver.ErrorPolicy, x.Devices.Disks[0].Driver.RErrorPolicy = strings.TrimPrefix(v, "default"), ""
+		case "on_read_error":
+			x.Devices.Disks[0].Driver.RErrorPolicy = v
 		case "on_crash":
 			x.OnCrash = v
 		case "nic_model":

@@ -32,7 +32,7 @@ func newConformSite() *conform.Site {
 	f := fake.New(q)
 	// As measured in the lab (lab.md).
 	f.Timing = fake.Timing{Start: 400 * time.Millisecond, Stop: 250 * time.Millisecond, Migrate: 2 * time.Second, Boot: 5 * time.Second, Guest: 3 * time.Second}
-	f.Remembers = true
+	f.Remembers, f.HonoursErrorPolicy = true, true
 	f.Share("/shared/conf")
 	s := &script{q: q, f: f}
 	for _, h := range []string{"h1", "h2", "h3"} {
@@ -90,7 +90,7 @@ func newConformSite() *conform.Site {
 func conformDomain(name, uuid string, number int, disk string) string {
 	return fmt.Sprintf(`<domain type='qemu'><name>%s</name><uuid>%s</uuid><memory unit='KiB'>131072</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><on_crash>destroy</on_crash><devices>
-<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='%s'/><target dev='vda' bus='virtio'/></disk>
+<disk type='file' device='disk'><driver name='qemu' type='qcow2' error_policy='stop'/><source file='%s'/><target dev='vda' bus='virtio'/></disk>
 <interface type='bridge'><mac address='52:54:00:77:00:%02x'/><source bridge='br0'/></interface><panic model='isa'/></devices></domain>`,
 		name, uuid, disk, 0xa4+number)
 }

@@ -59,6 +59,8 @@ type host struct {
 	local    map[string]*directory
 	room     uint64 // bytes that each local directory takes; 0: any
 
+	claims map[string]keptClaim // by cluster and store
+
 	seen cachedView
 }
 

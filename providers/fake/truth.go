@@ -82,6 +82,7 @@ type HostTruth struct {
 	Booted   bool // libvirtd was started since
 	Network  bool // over which the host is asked
 	Libvirtd Daemon
+	Ends     int // how often libvirtd ended: with each, all connections to it broke
 }
 
 // Truth is how the world is.
@@ -190,7 +191,7 @@ func (p *process) truth() ProcessTruth {
 // HostState is how a host is.
 func (f *Fleet) HostState(name string) HostTruth {
 	h := f.host(name)
-	return HostTruth{Power: h.powered, Booted: h.powered && h.booted, Network: !h.cut && !h.apart && h.silent == "", Libvirtd: h.daemon}
+	return HostTruth{Power: h.powered, Booted: h.powered && h.booted, Network: !h.cut && !h.apart && h.silent == "", Libvirtd: h.daemon, Ends: h.reign}
 }
 
 // Volume is a volume that exists or existed; false if none ever did.

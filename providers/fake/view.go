@@ -26,7 +26,7 @@ func (h *host) view() inventory.View {
 		c.version = h.versions()
 	}
 	v := c.view
-	v.TakenAt = h.f.instant()
+	v.TakenAt, v.Claims = h.f.instant(), h.claimed()
 	return v
 }
 

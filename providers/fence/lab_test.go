@@ -10,7 +10,7 @@ import (
 // TestRealAgentsDescribeThemselves asks agents that `fixtures/setup lab`
 // installs.
 func TestRealAgentsDescribeThemselves(t *testing.T) {
-	a := New("")
+	a := OnPath("")
 	for _, name := range []string{"ipmilan", "apc", "vmware_soap"} {
 		got := a.Agent(name)
 		if got == nil {

@@ -1,4 +1,3 @@
-// Package fence knows the programs of fence-agents.
 package fence
 
 import (
@@ -28,13 +27,17 @@ const (
 	mostOutput = 1 << 20
 	// place is where distributions put agents; an ordinary user's PATH lacks it.
 	place = "/usr/sbin"
+	// askAgain is how long an agent that failed to describe itself is left alone:
+	// a machine that has just started may have been too slow for it.
+	askAgain = time.Minute
 )
 
 // program is the name of an agent's program.
 var program = regexp.MustCompile(`^fence_[a-z0-9_]+$`)
 
 // Agents are the fence agents that are installed here. Each is asked once, when
-// it is first looked at.
+// it is first looked at; one that fails, again after askAgain. One that is not
+// there is looked for each time, so that installing it mends what lacked it.
 type Agents struct {
 	dirs  []string
 	limit time.Duration
@@ -46,13 +49,14 @@ type Agents struct {
 type answer struct {
 	agent *schema.FenceAgent
 	err   error
+	until time.Time // of an error
 }
 
 var _ schema.FenceAgents = (*Agents)(nil)
 
-// New finds agents in the directories of a PATH, and where distributions put
+// OnPath finds agents in the directories of a PATH, and where distributions put
 // them.
-func New(path string) *Agents { return In(append(filepath.SplitList(path), place)...) }
+func OnPath(path string) *Agents { return In(append(filepath.SplitList(path), place)...) }
 
 // In finds agents in some directories, the first before the later.
 func In(dirs ...string) *Agents {
@@ -97,13 +101,16 @@ func (a *Agents) Why(name string) error { return a.ask(name).err }
 func (a *Agents) ask(name string) answer {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if known, ok := a.asked[name]; ok {
+	if known, ok := a.asked[name]; ok && (known.err == nil || time.Now().Before(known.until)) {
 		return known
 	}
-	got := answer{err: ErrNotInstalled}
-	if file := a.find("fence_" + name); file != "" {
-		got.agent, got.err = metadata(file, a.limit)
+	file := a.find("fence_" + name)
+	if file == "" {
+		return answer{err: ErrNotInstalled}
 	}
+	got := answer{}
+	got.agent, got.err = metadata(file, a.limit)
+	got.until = time.Now().Add(askAgain)
 	a.asked[name] = got
 	return got
 }
@@ -219,7 +226,7 @@ func parse(text []byte) (*schema.FenceAgent, error) {
 		if p.Name == "" || notOptions[p.Name] {
 			continue
 		}
-		o := schema.AgentOption{Name: p.Name, Kind: p.kind(), Required: p.Required == "1" && p.Content.Default == "", Secret: secret[p.long()], Doc: strings.Join(strings.Fields(p.Doc), " ")}
+		o := schema.AgentOption{Name: p.Name, Kind: p.kind(), Required: p.Required == "1" && p.Content.Default == "", Secret: secret[p.long()], Default: p.Content.Default, Doc: strings.Join(strings.Fields(p.Doc), " ")}
 		if p.Deprecated == "1" {
 			o.Instead = instead[p.Name]
 		}

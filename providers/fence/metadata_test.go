@@ -32,13 +32,13 @@ func TestMetadataIsUnderstood(t *testing.T) {
 		}
 		var b strings.Builder
 		for _, o := range agent.Options {
-			b.WriteString(line(o))
+			b.WriteString(optionLine(o))
 		}
 		return b.String()
 	})
 }
 
-func line(o schema.AgentOption) string {
+func optionLine(o schema.AgentOption) string {
 	s := fmt.Sprintf("%s: %s", o.Name, strings.TrimSpace(kindWords[o.Kind]+" "+strings.Join(o.Choices, " ")))
 	if o.Required {
 		s += ", required"
@@ -64,7 +64,7 @@ func TestOldNamesOfSecretsAreSecretsToo(t *testing.T) {
 	}
 	got := ""
 	for _, o := range agent.Options {
-		got += line(o)
+		got += optionLine(o)
 	}
 	if want := "pw: text, secret, old name of door\ndoor: text, secret\nsudo: true or false\nodd: text\n"; got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
@@ -79,8 +79,8 @@ func TestWhatIsNoMetadataIsRefused(t *testing.T) {
 	}
 }
 
-// agent writes a program that plays an agent.
-func agent(t *testing.T, dir, name, script string) {
+// script writes a program that plays an agent.
+func script(t *testing.T, dir, name, script string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ const small = `<resource-agent><parameters><parameter name="ip"><content type="s
 func TestAnAgentIsAskedOnceAndWithoutOurSecrets(t *testing.T) {
 	dir := t.TempDir()
 	seen := filepath.Join(dir, "seen")
-	agent(t, dir, "fence_one", `{ echo "$@"; env; } >>`+seen+"\necho '"+small+"'")
+	script(t, dir, "fence_one", `{ echo "$@"; env; } >>`+seen+"\necho '"+small+"'")
 	t.Setenv("RC3_VAR_password", "hunter2")
 	a := In(dir)
 	for range 3 {
@@ -116,7 +116,7 @@ func TestOnlyAgentsAreRun(t *testing.T) {
 	dir, second := t.TempDir(), t.TempDir()
 	ran := filepath.Join(dir, "ran")
 	for _, name := range []string{"fence_Big", "fence_a-b", "fence_", "other", "fence_up..", "fence_x"} {
-		agent(t, dir, name, "touch "+ran)
+		script(t, dir, name, "touch "+ran)
 	}
 	if err := os.Chmod(filepath.Join(dir, "fence_x"), 0o644); err != nil {
 		t.Fatal(err)
@@ -124,8 +124,8 @@ func TestOnlyAgentsAreRun(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "fence_dir"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	agent(t, second, "fence_good", "echo '"+small+"'")
-	agent(t, second, "fence_x", "echo '"+small+"'")
+	script(t, second, "fence_good", "echo '"+small+"'")
+	script(t, second, "fence_x", "echo '"+small+"'")
 	a := In(".", dir, filepath.Join(dir, "nowhere"), second, second)
 	for _, name := range []string{"Big", "a-b", "", "up..", "dir", "../other", "missing"} {
 		if got := a.Agent(name); got != nil || !errors.Is(a.Why(name), ErrNotInstalled) {
@@ -149,10 +149,10 @@ func TestOnlyAgentsAreRun(t *testing.T) {
 
 func TestAnAgentThatMisbehavesIsNotKnown(t *testing.T) {
 	dir := t.TempDir()
-	agent(t, dir, "fence_hangs", "tail -f /dev/null & tail -f /dev/null")
-	agent(t, dir, "fence_floods", "exec yes")
-	agent(t, dir, "fence_fails", "echo '"+small+"'; exit 1")
-	agent(t, dir, "fence_babbles", "echo usage")
+	script(t, dir, "fence_hangs", "tail -f /dev/null & tail -f /dev/null")
+	script(t, dir, "fence_floods", "exec yes")
+	script(t, dir, "fence_fails", "echo '"+small+"'; exit 1")
+	script(t, dir, "fence_babbles", "echo usage")
 	a := In(dir)
 	a.limit = 200 * time.Millisecond
 	for name, want := range map[string]string{"hangs": "did not end", "fails": "exit status 1", "babbles": "not the metadata"} {

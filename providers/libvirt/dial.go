@@ -109,7 +109,7 @@ func (ln *lane) connect() (*link, error) {
 	if err != nil {
 		return nil, connectFault(ln.target.URI, err)
 	}
-	k := newLink(conn)
+	k := newLink(conn, func(msg string, args ...any) { ln.fleet.say(msg, append([]any{"host", ln.target.Name}, args...)...) })
 	for a := range ln.sockets() {
 		if !known[a] {
 			k.local = a

@@ -21,6 +21,8 @@ const (
 	Reboot    EventKind = "reboot"    // the guest rebooted itself
 	IOError   EventKind = "io-error"  // a disk reported an error
 	Watchdog  EventKind = "watchdog"  // the guest's watchdog fired
+	Agent     EventKind = "agent"     // the guest's agent opened its channel, or closed it
+	Job       EventKind = "job"       // a migration, save, dump, snapshot or backup ended
 	Closed    EventKind = "closed"    // the connection to the host ended
 )
 
@@ -31,7 +33,7 @@ type Event struct {
 	Kind   EventKind
 	Domain string // empty for Closed
 	UUID   string
-	Detail string // lifecycle: "stopped crashed"; io-error: "vda pause enospc"
+	Detail string // lifecycle: "stopped crashed"; io-error: "vda pause enospc"; agent: "connected channel"; job: "migration-out completed", or "… ended" from a libvirt that does not tell how (9.0)
 	At     time.Time
 }
 
@@ -118,6 +120,16 @@ func (f *Fleet) register(host string, k *link) error {
 				tell(Watchdog, d, watchdogWords[e.Action])
 			})
 		},
+		func() (int, error) {
+			return k.conn.DomainEventAgentLifecycleRegister(nil, func(_ *lv.Connect, d *lv.Domain, e *lv.DomainEventAgentLifecycle) {
+				tell(Agent, d, agentWords(e))
+			})
+		},
+		func() (int, error) {
+			return k.conn.DomainEventJobCompletedRegister(nil, func(_ *lv.Connect, d *lv.Domain, e *lv.DomainEventJobCompleted) {
+				tell(Job, d, jobWords(&e.Info))
+			})
+		},
 	}
 	for _, r := range registrations {
 		id, err := r()
@@ -155,4 +167,48 @@ func ioErrorWords(e *lv.DomainEventIOErrorReason) string {
 		s += " " + e.Reason
 	}
 	return s
+}
+
+func agentWords(e *lv.DomainEventAgentLifecycle) string {
+	state, reason := "unknown", ""
+	switch e.State {
+	case lv.CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED:
+		state = "connected"
+	case lv.CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_DISCONNECTED:
+		state = "disconnected"
+	}
+	switch e.Reason {
+	case lv.CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_DOMAIN_STARTED:
+		reason = " domain-started"
+	case lv.CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL:
+		reason = " channel"
+	}
+	return state + reason
+}
+
+var jobOperations = map[lv.DomainJobOperationType]string{
+	lv.DOMAIN_JOB_OPERATION_START:           "start",
+	lv.DOMAIN_JOB_OPERATION_SAVE:            "save",
+	lv.DOMAIN_JOB_OPERATION_RESTORE:         "restore",
+	lv.DOMAIN_JOB_OPERATION_MIGRATION_IN:    "migration-in",
+	lv.DOMAIN_JOB_OPERATION_MIGRATION_OUT:   "migration-out",
+	lv.DOMAIN_JOB_OPERATION_SNAPSHOT:        "snapshot",
+	lv.DOMAIN_JOB_OPERATION_SNAPSHOT_REVERT: "snapshot-revert",
+	lv.DOMAIN_JOB_OPERATION_SNAPSHOT_DELETE: "snapshot-delete",
+	lv.DOMAIN_JOB_OPERATION_DUMP:            "dump",
+	lv.DOMAIN_JOB_OPERATION_BACKUP:          "backup",
+}
+
+func jobWords(i *lv.DomainJobInfo) string {
+	operation := jobOperations[i.Operation]
+	if !i.OperationSet || operation == "" {
+		operation = "job"
+	}
+	switch { // the event does not carry the job's type
+	case i.JobSuccessSet && i.JobSuccess:
+		return operation + " completed"
+	case i.JobSuccessSet:
+		return operation + " failed"
+	}
+	return operation + " ended"
 }

@@ -280,7 +280,7 @@ func TestLabAGuestsWholeLife(t *testing.T) {
 			told = append(told, e.Host+" "+e.Detail)
 		}
 	}
-	for _, want := range []string{"h1 started booted", "h2 started migrated", "h1 stopped migrated", "h1 stopped shutdown"} {
+	for _, want := range []string{"h1 started booted", "h2 started migrated", "h1 stopped migrated", "h1 stopped shutdown", "h1 migration-out "} {
 		if !strings.Contains(strings.Join(told, "\n"), want) {
 			t.Errorf("no event %q in\n%s", want, strings.Join(told, "\n"))
 		}

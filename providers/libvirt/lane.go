@@ -202,6 +202,16 @@ func (ln *lane) close() []chan struct{} {
 // that has been walked away from may go on for as long as its call hangs; what it
 // then returns is dropped, so it must hand everything over by its result.
 func run[T any](ctx context.Context, ln *lane, fn func(context.Context, *link) (T, error)) (T, error) {
+	return runOn(ctx, ln, true, fn)
+}
+
+// runGently is run for questions about a single guest: a call that is walked away
+// from costs the lane its turn, but not its connection, on which others may look.
+func runGently[T any](ctx context.Context, ln *lane, fn func(context.Context, *link) (T, error)) (T, error) {
+	return runOn(ctx, ln, false, fn)
+}
+
+func runOn[T any](ctx context.Context, ln *lane, dropping bool, fn func(context.Context, *link) (T, error)) (T, error) {
 	var none T
 	k, err := ln.open(ctx)
 	if err != nil {
@@ -239,7 +249,9 @@ func run[T any](ctx context.Context, ln *lane, fn func(context.Context, *link) (
 			return r.val, nil
 		}
 	case <-time.After(lastWord):
-		ln.drop(k, "a call was not answered in time")
+		if dropping {
+			ln.drop(k, "a call was not answered in time")
+		}
 	}
 	if errors.Is(context.Cause(ctx), context.Canceled) {
 		return none, context.Canceled

@@ -16,6 +16,10 @@ const (
 	// longInFlight is how many of those may be migrations, copies and uploads, which
 	// last for minutes. It leaves room for the short ones.
 	longInFlight = 2
+	// agentsInFlight is how many of those may be calls that an agent inside a guest
+	// has to answer. One that hangs keeps its call for five seconds; the other slots
+	// are for looking.
+	agentsInFlight = 2
 )
 
 // link is one open connection. Whoever uses it enters first and leaves after;
@@ -24,6 +28,7 @@ const (
 type link struct {
 	conn  *lv.Connect
 	local netip.AddrPort // our end of the socket; the zero value if it could not be told
+	note  Log            // what is worth a line in the log at debug level
 	slots chan struct{}
 	long  chan struct{}
 
@@ -35,15 +40,23 @@ type link struct {
 	broken    chan struct{} // closed once libvirt has said, or shown, that the connection ended
 	breaking  sync.Once
 
+	talks  map[string]*talk // by guest: what its agent was asked and has not answered
+	frozen map[string]bool  // guests whose agent said, when it last answered, that they are frozen
+	agents chan struct{}
+
 	caps sync.Mutex // guards traits
 	seen *traits    // what does not change while the connection lasts
 }
 
-func newLink(conn *lv.Connect) *link {
+func newLink(conn *lv.Connect, note Log) *link {
 	return &link{
+		note:   note,
 		conn:   conn,
 		slots:  make(chan struct{}, callsInFlight),
 		long:   make(chan struct{}, longInFlight),
+		agents: make(chan struct{}, agentsInFlight),
+		talks:  map[string]*talk{},
+		frozen: map[string]bool{},
 		gone:   make(chan struct{}),
 		broken: make(chan struct{}),
 	}

@@ -75,7 +75,9 @@ func look(ctx context.Context, k *link) (inventory.View, error) {
 		v.Facts = append(v.Facts, facts...)
 	}
 	inventory.Sort(v.Facts)
-	return v, nil
+	var err error
+	v.Claims, err = l.claims()
+	return v, err
 }
 
 // looker is one look in progress.

@@ -62,6 +62,7 @@ const (
 type Round struct {
 	m     *reconcile.Machine
 	cfg   *schema.Config
+	watch reconcile.Identity
 	kinds []plan.Kind
 	queue *apply.Queue
 	// Images are what is known of the images' files, for reinstallations.
@@ -97,6 +98,7 @@ type Effect any
 // Options of a watch.
 type Options struct {
 	Self        string // the host on which it runs
+	Watch       reconcile.Identity
 	Incarnation int
 	Memory      *reconcile.Recall
 	Images      map[string]inventory.Image
@@ -106,10 +108,13 @@ type Options struct {
 func New(cfg *schema.Config, opts Options, now reconcile.Instant) (*Round, []Effect) {
 	r := &Round{
 		cfg: cfg, kinds: kinds.Recovery(), queue: apply.NewQueue(parallelism), images: opts.Images,
+		watch: opts.Watch,
 		tasks: map[string]*task{}, jobs: map[int]*apply.Job{}, ids: map[*apply.Job]int{}, at: reconcile.Never,
 	}
 	var first []reconcile.Effect
-	r.m, first = reconcile.New(reconcile.NewPolicy(cfg, opts.Self), opts.Incarnation, opts.Memory, now)
+	pol := reconcile.NewPolicy(cfg, opts.Self)
+	pol.Watch = opts.Watch
+	r.m, first = reconcile.New(pol, opts.Incarnation, opts.Memory, now)
 	return r, r.proceed(effects(first), now)
 }
 
@@ -129,7 +134,9 @@ func (r *Round) Next() reconcile.Instant {
 func (r *Round) Configure(cfg *schema.Config, self string, now reconcile.Instant) []Effect {
 	r.cfg = cfg
 	r.kinds = kinds.Recovery()
-	return r.Handle(reconcile.Configured{Policy: reconcile.NewPolicy(cfg, self)}, now)
+	pol := reconcile.NewPolicy(cfg, self)
+	pol.Watch = r.watch
+	return r.Handle(reconcile.Configured{Policy: pol}, now)
 }
 
 // Handle takes what happened and gives what has to be done, in this order.
@@ -165,6 +172,11 @@ func (r *Round) Ended(e Ended, now reconcile.Instant) []Effect {
 		out = append(out, effects(r.m.Step(reconcile.Happened{Host: j.Op.Dest}, now))...)
 	}
 	return r.proceed(out, now)
+}
+
+// RefreshOp is the operation that carries a Refresh out.
+func RefreshOp(e reconcile.Refresh) plan.Op {
+	return plan.Op{Host: e.Host, Verb: plan.PoolRefresh, Class: inventory.Pool, Name: e.Pool}
 }
 
 func effects(es []reconcile.Effect) []Effect {

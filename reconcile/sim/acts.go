@@ -176,6 +176,6 @@ func (w *World) edit(how func(*schema.Config)) {
 	w.cfg = simple(w.cfg)
 	how(w.cfg)
 	if x := w.watch; x != nil {
-		x.do(func() { x.carryOut(x.r.Configure(w.cfg, "", x.now())) }) // the files as they are when it reads them
+		x.do(func() { x.carryOut(x.configure(w.cfg)) }) // the files as they are when it reads them
 	}
 }

@@ -141,7 +141,7 @@ func (t *trial) run() (w *World) {
 			w.check.fail("panic", "%v\n%s", p, debug.Stack())
 		}
 	}()
-	w, err := newWorld(t.cfg, nil, t.timing, Options{Seed: t.seed, Stop: true})
+	w, err := newWorld(t.cfg, nil, t.timing, Options{Seed: t.seed, Stop: true, Remembers: t.remembers})
 	if err != nil {
 		return nil
 	}

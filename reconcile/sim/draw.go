@@ -19,6 +19,8 @@ type trial struct {
 	cfg    *schema.Config
 	acts   []schema.Act // by time
 	timing fake.Timing
+	// remembers: hosts show only the volumes that they know of, as real ones do.
+	remembers bool
 }
 
 // fleetsOf is how many trials share one drawn fleet: a schedule costs less to
@@ -253,6 +255,7 @@ func drawTrial(seed uint64, source string, cfg *schema.Config) *trial {
 		Migrate: time.Duration(500+r.IntN(6000)) * time.Millisecond, Fence: time.Duration(300+r.IntN(8000)) * time.Millisecond,
 		Boot: time.Duration(20+r.IntN(60)) * time.Second, Install: time.Duration(1+r.IntN(3)) * time.Minute,
 	}}
+	t.remembers = seed%4 != 0
 	n := 1 + r.IntN(9)
 	at := 70 * time.Second
 	for range n {
@@ -292,11 +295,20 @@ func healing(cfg *schema.Config) []schema.Act {
 	return out
 }
 
+// remembersLine says of a trial that is written down that hosts show only the
+// volumes that they know of.
+const remembersLine = "# not in the language: hosts show only the volumes that they know of"
+
 // text writes a trial so that it can be run again: as a configuration and a
-// scenario, as far as the language reaches.
+// scenario, as far as the language reaches. The seed is that of the world's own
+// randomness. A test keeps such files in testdata/found.
 func (t *trial) text() string {
 	var b strings.Builder
-	b.WriteString("# main.hcl\n" + t.source + "\n# found.scenario.hcl\nscenario \"found\" {\n  run = \"30m\"\n")
+	fmt.Fprintf(&b, "# main.hcl\n# seed %d\n", t.seed)
+	b.WriteString(t.source + "\n# found.scenario.hcl\nscenario \"found\" {\n  run = \"30m\"\n")
+	if t.remembers {
+		b.WriteString("  " + remembersLine + "\n")
+	}
 	for _, a := range t.acts {
 		mark := ""
 		if a.Verb[0] >= 'A' && a.Verb[0] <= 'Z' {

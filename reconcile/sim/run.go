@@ -26,6 +26,7 @@ type World struct {
 	zero  time.Duration // when the rehearsal began
 	fleet *fake.Fleet
 	watch *watch
+	rival *watch // a second one, on another store
 	rnd   *rand.Rand
 
 	incarnation int
@@ -48,6 +49,9 @@ type World struct {
 	slow        map[string]time.Duration // hosts that answer late
 	tolerant    map[string]bool          // guests that somebody else may run twice
 	spy         func(round.Effect)       // of a test: looks at what the watch asks for
+	// tape, of a test, is given what goes into the round (round.Options, an event, a
+	// round.Ended or a configuration) and what came out.
+	tape func(in any, at reconcile.Instant, out []round.Effect)
 }
 
 // Line is one line of the timeline.
@@ -79,12 +83,15 @@ type Options struct {
 	Stop bool
 	// Whole leaves no time out in which nothing happens.
 	Whole bool
+	// Remembers makes hosts show only the volumes that they know of, as real ones do.
+	// Otherwise all see at once what is there.
+	Remembers bool
 }
 
 // newWorld makes the fleet of a configuration and starts its watch.
 func newWorld(cfg *schema.Config, start map[string]string, timing fake.Timing, opts Options) (*World, error) {
 	w := &World{given: cfg, cfg: simple(cfg), q: &fake.Queue{}, rnd: rand.New(rand.NewPCG(opts.Seed, 0x3c)), down: map[string]*downtime{}, tolerant: map[string]bool{}, slow: map[string]time.Duration{}}
-	fleet, err := build(w.cfg, start, w.q, func() {})
+	fleet, err := build(w.cfg, start, w.q, opts.Remembers, func() {})
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +164,8 @@ func (w *World) emitted(e round.Effect) {
 			dest = " to " + e.Op.Dest
 		}
 		w.say(e.Op.Name, "%s on %s%s", e.Op.Verb, e.Op.Host, dest)
+	case reconcile.Refresh:
+		w.say(e.Host, "pool %s is looked through", e.Pool)
 	case reconcile.OrderPower:
 		w.say(e.Host, "power %s ordered at device %d", map[bool]string{true: "on", false: "off"}[e.On], e.Device)
 	}
@@ -226,7 +235,7 @@ func (w *World) skip(until time.Duration) {
 // routine tells whether an effect is one of the periodic questions.
 func routine(e round.Effect) bool {
 	switch e.(type) {
-	case reconcile.Look, reconcile.ProbeHost, reconcile.ProbeGuest, reconcile.ProbeAnchor, reconcile.ReadPower:
+	case reconcile.Look, reconcile.ProbeHost, reconcile.ProbeGuest, reconcile.ProbeAnchor, reconcile.ReadPower, reconcile.WriteClaim:
 		return true
 	}
 	return false

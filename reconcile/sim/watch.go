@@ -21,6 +21,7 @@ const keepalive = 6 * time.Second
 const (
 	quickOp = 30 * time.Second
 	startOp = 90 * time.Second
+	poolOp  = 2 * time.Minute
 	longOp  = time.Hour
 )
 
@@ -32,6 +33,8 @@ const readLimit = 20 * time.Second
 type watch struct {
 	w          *World
 	r          *round.Round
+	id         reconcile.Identity
+	memory     *[]byte       // where it stores what it has to remember
 	began      time.Duration // when it was started
 	stopped    bool
 	frozen     bool
@@ -43,20 +46,43 @@ type watch struct {
 
 func (w *World) startWatch() {
 	w.incarnation++
-	x := &watch{w: w, began: w.q.Now(), tick: reconcile.Never}
-	opts := round.Options{Incarnation: w.incarnation, Images: images(w.cfg)}
-	if w.memory != nil {
+	w.watch = w.newWatch("watch", "store", &w.memory)
+	w.say("watch", "started (run %d)", w.incarnation)
+	w.watch.start(w.incarnation)
+}
+
+// newWatch is a watcher that does not run yet.
+func (w *World) newWatch(name, store string, memory *[]byte) *watch {
+	return &watch{w: w, began: w.q.Now(), tick: reconcile.Never, id: reconcile.Identity{Actor: name, Store: store}, memory: memory}
+}
+
+// start runs the watcher, the n-th time that one runs on its store.
+func (x *watch) start(n int) {
+	w := x.w
+	opts := round.Options{Incarnation: n, Images: images(w.cfg), Watch: x.id}
+	if *x.memory != nil {
 		var m reconcile.Memory
-		if err := json.Unmarshal(w.memory, &m); err != nil {
+		if err := json.Unmarshal(*x.memory, &m); err != nil {
 			panic("sim: memory that was written cannot be read: " + err.Error())
 		}
 		opts.Memory = &reconcile.Recall{Memory: &m, Wall: w.wall()}
 	}
-	w.watch = x
-	w.say("watch", "started (run %d)", w.incarnation)
 	r, effects := round.New(w.cfg, opts, x.now())
 	x.r = r
+	w.record(opts, x.now(), effects)
 	x.carryOut(effects)
+}
+
+// leave ends the watcher by its own decision.
+func (x *watch) leave() {
+	w := x.w
+	if x == w.watch {
+		w.stopWatch()
+		w.watch, w.rival = w.rival, nil
+		return
+	}
+	x.stopped, w.rival = true, nil
+	w.say(x.id.Actor, "stopped")
 }
 
 func (w *World) stopWatch() {
@@ -64,6 +90,33 @@ func (w *World) stopWatch() {
 		w.watch.stopped = true
 		w.watch = nil
 		w.say("watch", "stopped")
+	}
+}
+
+// handle gives an event to the round. What goes into a round passes here, and in
+// ended and configure.
+func (x *watch) handle(ev reconcile.Event) []round.Effect {
+	out := x.r.Handle(ev, x.now())
+	x.w.record(ev, x.now(), out)
+	return out
+}
+
+func (x *watch) ended(e round.Ended) []round.Effect {
+	out := x.r.Ended(e, x.now())
+	x.w.record(e, x.now(), out)
+	return out
+}
+
+func (x *watch) configure(cfg *schema.Config) []round.Effect {
+	out := x.r.Configure(cfg, "", x.now())
+	x.w.record(cfg, x.now(), out)
+	return out
+}
+
+// record lets a test write down what went into the round, and what came out.
+func (w *World) record(in any, at reconcile.Instant, out []round.Effect) {
+	if w.tape != nil {
+		w.tape(in, at, out)
 	}
 }
 
@@ -76,7 +129,7 @@ func (x *watch) now() reconcile.Instant { return reconcile.Instant(x.w.q.Now() -
 // tell gives the watcher an event, unless it does not run: a frozen one gets it
 // when it goes on.
 func (x *watch) tell(ev reconcile.Event) {
-	x.do(func() { x.carryOut(x.r.Handle(ev, x.now())) })
+	x.do(func() { x.carryOut(x.handle(ev)) })
 }
 
 func (x *watch) do(f func()) {
@@ -101,7 +154,7 @@ func (x *watch) freeze(d time.Duration) {
 		}
 		backlog := x.backlog
 		x.backlog = nil
-		x.carryOut(x.r.Handle(reconcile.Ticked{Due: x.tick}, x.now()))
+		x.carryOut(x.handle(reconcile.Ticked{Due: x.tick}))
 		for _, f := range backlog {
 			x.do(f)
 		}
@@ -126,7 +179,7 @@ func (x *watch) carryOut(effects []round.Effect) {
 		if x.tick == next {
 			x.do(func() {
 				x.tick = reconcile.Never
-				x.carryOut(x.r.Handle(reconcile.Ticked{Due: next}, x.now()))
+				x.carryOut(x.handle(reconcile.Ticked{Due: next}))
 			})
 		}
 	})
@@ -141,7 +194,7 @@ func (x *watch) carry(e round.Effect) {
 		if err != nil {
 			panic("sim: memory cannot be written: " + err.Error())
 		}
-		w.memory = data
+		*x.memory = data
 	case reconcile.Look:
 		x.look(e)
 	case reconcile.ProbeHost:
@@ -154,10 +207,16 @@ func (x *watch) carry(e round.Effect) {
 		x.readPower(e)
 	case reconcile.OrderPower:
 		x.orderPower(e)
+	case reconcile.Refresh:
+		x.begin(round.RefreshOp(e), func(err error) {
+			x.carryOut(x.handle(reconcile.Refreshed{Host: e.Host, Pool: e.Pool, Why: text(err)}))
+		})
 	case reconcile.Decide:
 		w.decided(e.Record)
 	case reconcile.Leave:
-		w.stopWatch()
+		x.leave()
+	case reconcile.WriteClaim:
+		w.fleet.WriteClaim(e.Host, e.Claim)
 	case round.Do:
 		x.op(e)
 	default:
@@ -196,7 +255,7 @@ func (x *watch) look(e reconcile.Look) {
 		case error:
 			ev.Why = v.Error()
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
@@ -230,7 +289,7 @@ func (x *watch) probeHost(e reconcile.ProbeHost) {
 		if r, ok := v.(reply); ok && (r.err == nil || e.Probe == 0 && errors.Is(r.err, fake.ErrRefused)) {
 			ev.Answer = reconcile.Good
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
@@ -259,7 +318,7 @@ func (x *watch) probeGuest(e reconcile.ProbeGuest) {
 		case agent && (!ok || !errors.Is(r.err, fake.ErrAgent)):
 			ev.Answer = reconcile.Unknown // libvirt did not answer, which says nothing of the guest
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
@@ -273,7 +332,7 @@ func (x *watch) probeAnchor(e reconcile.ProbeAnchor) {
 		if r, ok := v.(reply); ok && r.err == nil {
 			ev.Answer = reconcile.Good
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
@@ -302,7 +361,7 @@ func (x *watch) readPower(e reconcile.ReadPower) {
 		if p, ok := v.(power); ok {
 			ev.Power, ev.Why = p.of()
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
@@ -315,19 +374,28 @@ func (x *watch) orderPower(e reconcile.OrderPower) {
 		if p, ok := v.(power); ok {
 			ev.Power, ev.Why = p.of()
 		}
-		x.carryOut(x.r.Handle(ev, x.now()))
+		x.carryOut(x.handle(ev))
 	})
 }
 
-// op has an operation done, as the libvirt provider would.
+// op has an operation of the round done.
 func (x *watch) op(e round.Do) {
+	x.begin(e.Op, func(err error) {
+		x.carryOut(x.ended(round.Ended{ID: e.ID, Outcome: outcome(e.Op, err), Why: text(err)}))
+	})
+}
+
+// begin has an operation done, as the libvirt provider would.
+func (x *watch) begin(op plan.Op, then func(error)) {
 	limit := quickOp
 	switch {
-	case e.Op.Limit > 0:
-		limit = e.Op.Limit + quickOp
-	case e.Op.Verb == plan.DomainStart:
+	case op.Limit > 0:
+		limit = op.Limit + quickOp
+	case op.Verb == plan.DomainStart:
 		limit = startOp
-	case e.Op.Verb == plan.DomainMigrate || e.Op.Class == "volume":
+	case op.Verb == plan.PoolRefresh:
+		limit = poolOp
+	case op.Verb == plan.DomainMigrate || op.Class == "volume":
 		limit = longOp
 	}
 	over := false
@@ -336,30 +404,29 @@ func (x *watch) op(e round.Do) {
 			return
 		}
 		over = true
-		x.do(func() {
-			x.carryOut(x.r.Ended(round.Ended{ID: e.ID, Outcome: outcome(e.Op, err), Why: text(err)}, x.now()))
-		})
+		x.do(func() { then(err) })
 	}
 	x.w.q.After(limit, func() { end(fake.ErrTimeout) })
+	ends := x.w.fleet.HostState(op.Host).Ends
 	var alive func()
 	alive = func() {
 		if over || x.stopped {
 			return
 		}
-		if x.w.dead(e.Op.Host) {
+		if x.w.dead(op.Host) || x.w.fleet.HostState(op.Host).Ends != ends {
 			end(fake.ErrTimeout)
 			return
 		}
 		x.w.q.After(keepalive, alive)
 	}
 	x.w.q.After(keepalive, alive)
-	x.w.fleet.Begin(e.Op, end)
+	x.w.fleet.Begin(op, end)
 }
 
 // dead tells whether a host's connection has broken, as keepalive would find.
 func (w *World) dead(host string) bool {
 	h := w.fleet.HostState(host)
-	return !h.Power || !h.Network || h.Libvirtd != fake.Up || w.cut
+	return !h.Power || !h.Booted || !h.Network || h.Libvirtd != fake.Up || w.cut
 }
 
 func text(err error) string {

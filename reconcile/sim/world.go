@@ -70,8 +70,9 @@ func images(cfg *schema.Config) map[string]inventory.Image {
 
 // build makes the fleet of a configuration, with every guest applied: those that
 // start names on that host, the others where apply would put them.
-func build(cfg *schema.Config, start map[string]string, clock fake.Clock, run func()) (*fake.Fleet, error) {
+func build(cfg *schema.Config, start map[string]string, clock fake.Clock, remembers bool, run func()) (*fake.Fleet, error) {
 	f := fake.New(clock)
+	f.HonoursErrorPolicy, f.Remembers = true, remembers
 	for _, h := range cfg.Hosts {
 		if h.Capacity == nil {
 			return nil, fmt.Errorf("host %s says no capacity", h.Name)

@@ -84,6 +84,9 @@ type View struct {
 	Hostname string    `json:"hostname,omitempty"`
 	Capacity Capacity  `json:"capacity"`
 	Facts    []Fact    `json:"facts,omitempty"`
+	// Claims are those of all watches, of any cluster, by store. A host whose libvirt
+	// knows no secrets has none.
+	Claims []Claim `json:"claims,omitempty"`
 	// Caps is the host's capabilities document, as far as planning needs it: the
 	// canonical machine of each alias, by emulated type ("kvm", "qemu").
 	Machines map[string]map[string]string `json:"machines,omitempty"` // "kvm" -> "q35" -> "pc-q35-7.2"

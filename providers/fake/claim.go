@@ -1,0 +1,41 @@
+package fake
+
+import (
+	"maps"
+	"slices"
+
+	"3rc/schema/inventory"
+)
+
+// keptClaim is a claim in the memory of one run of libvirtd, as an ephemeral
+// secret is.
+type keptClaim struct {
+	claim inventory.Claim
+	reign int
+}
+
+// WriteClaim has a host's libvirtd keep a claim, over the one of the same cluster
+// and store. Whoever asks is not told what came of it.
+func (f *Fleet) WriteClaim(host string, c inventory.Claim) {
+	h := f.host(host)
+	f.clock.After(f.Latency+h.slow, func() {
+		if !h.reachable() || !h.booted || h.daemon != Up {
+			return
+		}
+		if h.claims == nil {
+			h.claims = map[string]keptClaim{}
+		}
+		h.claims[c.Cluster+"\x00"+c.Store] = keptClaim{c, h.reign}
+	})
+}
+
+// claimed lists the claims that the host's libvirtd has.
+func (h *host) claimed() []inventory.Claim {
+	var out []inventory.Claim
+	for _, key := range slices.Sorted(maps.Keys(h.claims)) {
+		if k := h.claims[key]; k.reign == h.reign {
+			out = append(out, k.claim)
+		}
+	}
+	return out
+}
