@@ -68,7 +68,7 @@ func TestAnOrderHasItsEffectAndIsToldOf(t *testing.T) {
 	if h := s.Hosts["h1"]; !h.Drained || !h.Maintenance || h.Closed == "" || h.Guests != 1 || h.Memory.Used != 4<<30 || h.Memory.Total != 14<<30 {
 		t.Errorf("h1: %+v", h)
 	}
-	if g := s.Guests["db"]; !strings.Contains(g.Hold, "cannot") || !strings.Contains(g.Hold, "local to h1") {
+	if g := s.Guests["db"]; !strings.Contains(g.Hold, "cannot") || !strings.Contains(g.Hold, "does not show volume own") {
 		t.Errorf("db: %+v", g)
 	}
 	var told []string
