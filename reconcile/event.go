@@ -114,6 +114,7 @@ const (
 type Ordered struct {
 	Verb        Verb
 	Host, Guest string
+	By          string // who, for the record; "": a person
 }
 
 // Opened says that the planner found a way: the task of a guest begins. It is

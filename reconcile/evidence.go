@@ -181,6 +181,7 @@ func (m *Machine) anchorProbed(e AnchorProbed) {
 		wasBlind := m.blind()
 		a.good = max(a.good, e.Sent)
 		m.countPending()
+		m.touchUnwell()
 		if wasBlind && !m.blind() {
 			m.unblinded()
 		}

@@ -90,6 +90,7 @@ func (m *Machine) mayFence(h *host) string {
 // callRoll asks every other host that is up for one new answer.
 func (m *Machine) callRoll(h *host) {
 	h.order.called, h.order.roll = true, m.roll(h)
+	m.askAnchors(h)
 }
 
 func (m *Machine) roll(except *host) rolls {
@@ -114,9 +115,15 @@ func (r *rolls) answered() bool {
 	return true
 }
 
-// rolled tells whether the roll that was called for this order is answered.
+// rolled tells whether the roll that was called for this order is answered, by
+// something that shows our own side to work as well.
 func (m *Machine) rolled(h *host) bool {
-	return h.order.called && h.order.roll.since >= h.order.retryAt && h.order.roll.answered()
+	r := &h.order.roll
+	if !h.order.called || r.since < h.order.retryAt || !r.answered() {
+		return false
+	}
+	ok, askable := m.reached(h, r.since)
+	return ok || !askable
 }
 
 // rolledAfter: an off counts only once every other host has answered after it, or
@@ -341,71 +348,4 @@ func (m *Machine) mayRetry(h *host) {
 		m.callRoll(h)
 		m.touch(h)
 	}
-}
-
-// ordered takes an order of a person.
-func (m *Machine) ordered(o Ordered) {
-	h, g := m.hosts[o.Host], m.guests[o.Guest]
-	rec := Record{Host: o.Host, Guest: o.Guest, Rule: "order " + string(o.Verb), Because: "a person ordered it"}
-	switch {
-	case (o.Verb == Drain || o.Verb == Undrain) && h != nil:
-		was := h.maintenance()
-		h.drained = o.Verb == Drain
-		m.maintained(h, was)
-	case o.Verb == FenceHost && h != nil:
-		m.fenceByOrder(h, &rec)
-	case o.Verb == ConfirmOff && h != nil:
-		m.confirm(h, &rec)
-	case o.Verb == MigrateTo && h != nil && g != nil:
-		g.wanted = h.name
-		m.touchGuest(g)
-	case o.Verb == Clear && g != nil:
-		g.clear(m)
-	case o.Verb == PauseAll || o.Verb == ResumeAll:
-		m.paused = o.Verb == PauseAll
-		m.unblinded()
-		m.allGuests = true
-	default:
-		rec.Not = "there is no such host or guest"
-	}
-	m.note(rec)
-	m.save()
-}
-
-// fenceByOrder fences a host although something of it answers. What it would
-// kill was told when the order was asked for.
-func (m *Machine) fenceByOrder(h *host, rec *Record) {
-	switch h.state {
-	case Degraded, Suspect:
-		if h.began == Never {
-			h.began = m.now
-		}
-		h.order = fenceOrder{asked: true}
-		h.l.settle(false, h.t())
-		m.enter(h, Down, "ordered", "a person ordered it fenced")
-		h.order.asked = true
-	case Down:
-		h.order.asked, h.order.retryAt = true, m.now
-		m.callRoll(h)
-	default:
-		rec.Not = fmt.Sprintf("it is %s: drain it, or shut it down", h.state)
-		return
-	}
-	m.touch(h)
-}
-
-// confirm takes the word of a person that a host is off. It stands for a proof
-// while the host stays silent, and is refused while anything of it answers.
-func (m *Machine) confirm(h *host, rec *Record) {
-	alive, _ := m.alive(h)
-	switch {
-	case alive || h.state == Up || h.state == Degraded || h.state == Returning:
-		rec.Not = "refused: it answers"
-	case h.state == Fenced:
-		rec.Not = "it is proven off already"
-	default: // it takes effect once the host is judged down, and an order under way is over
-		h.proof = &proof{epoch: h.epoch, at: m.now, confirmed: true}
-		m.touch(h)
-	}
-	rec.Tell = true
 }

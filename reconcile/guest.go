@@ -98,6 +98,7 @@ type guest struct {
 	spent    bool   // no host is left that was not tried
 	wanted   string
 	installs Instant // until when an installation may go on of which sight was lost; Never
+	strayed  Instant // since when it may have gone where nobody looked; Never: it has not
 	movedTo  *host   // where a live migration by us, begun since its last start, takes it
 	ranOn    string  // the host on which it was last seen running
 	yielded  bool
@@ -178,7 +179,7 @@ type Task struct {
 func newGuest(p *GuestPolicy) *guest {
 	return &guest{
 		name: p.Name, signs: newSigns(Never), sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
-		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, settleAt: Never, installs: Never, doubtful: map[string]Instant{},
+		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, strayed: Never, settleAt: Never, installs: Never, doubtful: map[string]Instant{},
 	}
 }
 
@@ -213,6 +214,22 @@ var halves = map[string]bool{"migration": true, "postcopy": true, "postcopy-fail
 
 func (s *sight) half() bool {
 	return s.fact.State == inventory.StatePaused && (halves[s.fact.Reason] || s.fact.Job)
+}
+
+// left tells whether the sight is what remains of a guest that went elsewhere: the
+// half at the source of a migration, or the definition there.
+func (s *sight) left() bool {
+	return s.half() && s.fact.Reason != "starting-up" || s.fact.State == inventory.StateOff && s.fact.Reason == "migrated"
+}
+
+// removedBy tells whether an operation of ours may have taken the guest's
+// definition off a host. A migration is no such operation: where it went is to be
+// seen.
+func (g *guest) removedBy(h *host) bool {
+	if t := g.task; t != nil && t.Kind != Move && slices.Contains(t.Hosts, h.name) {
+		return true
+	}
+	return g.doubtful[h.name] != 0 || g.movedTo == nil && slices.Contains(g.settle, h)
 }
 
 // runs tells whether the guest executes there.
@@ -258,6 +275,7 @@ func (m *Machine) seen(h *host, v *inventory.View, sent Instant) {
 		v = &own
 	}
 	h.view, h.viewSent = v, sent
+	m.identify(h, v.UUID)
 	m.heardClaims(h, v)
 	if !same {
 		m.sightings(h, v, sent)
@@ -305,6 +323,9 @@ func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 			if s.fact.State.Live() {
 				m.freed()
 			}
+			if !g.removedBy(h) && (g.home == h || s.whole()) {
+				g.strayed = sent
+			}
 			delete(g.sights, h.name)
 			delete(h.traces, g)
 			m.touchGuest(g)
@@ -334,19 +355,26 @@ func (m *Machine) whose(h *host, f *inventory.Fact) (*guest, *inventory.Mark) {
 	if p := m.pol.Guest(mark.Address); p != nil {
 		return m.guests[p.Name], mark
 	}
+	if g := m.guests[f.Name]; g != nil && g.gone && g.pol.Address == mark.Address {
+		return g, mark
+	}
 	return nil, nil
 }
 
 // noticed follows a guest from one sight to the next on one host.
 func (m *Machine) noticed(g *guest, h *host, old, s *sight) {
 	m.touchGuest(g)
-	if s.fact.Persistent && s.mark != nil && (g.def == nil || g.def.Generation <= s.mark.Generation) && !s.half() {
+	if s.fact.Persistent && s.mark != nil && g.newest(h, s.mark.Generation) && !s.half() {
 		g.define(m, s)
 	}
 	if old != nil && old.fact.State.Live() && !s.fact.State.Live() {
 		m.freed()
 	}
 	wasLive := old != nil && old.whole()
+	if s.left() && (wasLive || g.home == h) {
+		g.strayed = s.from
+		m.save()
+	}
 	if s.whole() && !wasLive {
 		if !g.carried(h) {
 			g.born(m)
@@ -384,6 +412,16 @@ func (g *guest) carried(to *host) bool {
 	}
 	s := g.here()
 	return s != nil && (s.fact.State.Live() || s.fact.State == inventory.StateOff && s.fact.Reason == "migrated")
+}
+
+// newest tells whether a definition on a host is the one last applied: that of the
+// highest generation, and of two of one, as an operation leaves that timed out and
+// came after all, the one where the guest is.
+func (g *guest) newest(h *host, generation int) bool {
+	if g.def == nil || generation != g.def.Generation {
+		return g.def == nil || generation > g.def.Generation
+	}
+	return g.home == nil || g.home == h || g.here() == nil
 }
 
 func (g *guest) define(m *Machine, s *sight) {

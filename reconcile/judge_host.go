@@ -103,16 +103,19 @@ func noSign(m *Machine, h *host) (HostState, string, bool) {
 }
 
 // alive gathers P and G: whether any is good, and whether enough questions were
-// sent to say that none is.
+// sent to say that none is. A silence counts once something of our own side has
+// answered a question that was not sent before it.
 func (m *Machine) alive(h *host) (good, complete bool) {
 	since := h.began
 	if h.state == Down || h.state == Returning {
 		since = max(since, h.since)
 	}
 	complete = true
+	silent := Never // the newest question that is known to have failed
 	for i := range h.probes {
 		g, c := h.probes[i].lively(since, h.t().Fall)
 		good, complete = good || g, complete && c
+		silent = max(silent, h.probes[i].bad)
 	}
 	for _, g := range h.residents() {
 		if !g.outside() {
@@ -120,6 +123,11 @@ func (m *Machine) alive(h *host) (good, complete bool) {
 		}
 		ok, c := g.signs.lively(since, h.t().Fall)
 		good, complete = good || ok, complete && c
+		silent = max(silent, g.signs.bad)
+	}
+	if complete && !good {
+		ok, askable := m.reached(h, silent)
+		complete = ok || !askable
 	}
 	return good, complete
 }

@@ -96,7 +96,7 @@ func (m *Machine) Age(d time.Duration) {
 		}
 	}
 	for _, g := range m.listed {
-		for _, t := range []*Instant{&g.since, &g.good, &g.grace, &g.retryAt, &g.flap.At, &g.flap.until, &g.wake, &g.lostAt, &g.waits} {
+		for _, t := range []*Instant{&g.since, &g.good, &g.grace, &g.retryAt, &g.flap.At, &g.flap.until, &g.wake, &g.lostAt, &g.waits, &g.strayed} {
 			back(t)
 		}
 		for i := range g.attempts {

@@ -404,6 +404,9 @@ func (m *Machine) excluded(g *guest, h *host, since Instant) bool {
 	if h.state == Up && h.viewSent > since && since != Never {
 		return g.sights[h.name] == nil || !g.sights[h.name].fact.State.Live()
 	}
+	if g.strayed != Never && (g.movedTo == nil || g.movedTo == h) {
+		return false // what was seen of it elsewhere is what it left
+	}
 	last := h.viewSent
 	if last == Never {
 		if last = h.oldView; last == Never || slices.Contains(h.oldHolds, g.name) {
