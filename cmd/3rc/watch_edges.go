@@ -154,7 +154,16 @@ func (e *edges) Look(ctx context.Context, host string) (*inventory.View, reconci
 }
 
 func (e *edges) Do(ctx context.Context, op plan.Op) (round.Outcome, string) {
-	return libvirt.Outcome(op, e.now.Load().executor.Do(ctx, op, nil))
+	err := e.now.Load().executor.Do(ctx, op, nil)
+	switch {
+	case err == nil:
+		return round.Done, ""
+	case libvirt.Open(err):
+		return round.Open, err.Error()
+	case libvirt.Blameless(op, err):
+		return round.NotDone, err.Error()
+	}
+	return round.Failed, err.Error()
 }
 
 // Hints passes on what libvirt tells.

@@ -6,26 +6,21 @@ import (
 
 	"3rc/plan"
 	"3rc/reconcile"
-	"3rc/reconcile/round"
 )
 
-// Outcome sorts what came of an operation into what it says of the operation
-// itself: whether it was done, tried in vain, never begun, or is still open.
-func Outcome(op plan.Op, err error) (round.Outcome, string) {
-	if err == nil {
-		return round.Done, ""
+// Open tells that nobody knows whether the operation was done.
+func Open(err error) bool { return errors.Is(err, ErrTimeout) }
+
+// Blameless tells that an operation was not done for a reason that is not the
+// object's own: the host, a lock, storage that is not there, or a world that
+// changed since. It says nothing of whether it would work elsewhere, or later.
+func Blameless(op plan.Op, err error) bool {
+	for _, kind := range []error{ErrUnreachable, ErrRefused, ErrLocal, ErrAuth, ErrStale, ErrBusy, ErrNoSpace, ErrUnsupported} {
+		if errors.Is(err, kind) {
+			return true
+		}
 	}
-	out := round.Failed
-	switch {
-	case errors.Is(err, ErrTimeout):
-		out = round.Open
-	case errors.Is(err, ErrUnreachable), errors.Is(err, ErrRefused), errors.Is(err, ErrLocal), errors.Is(err, ErrAuth),
-		errors.Is(err, ErrStale), errors.Is(err, ErrBusy), errors.Is(err, ErrNoSpace), errors.Is(err, ErrUnsupported):
-		out = round.NotDone
-	case op.Verb == plan.DomainStart && (locked(err) || noStorage(err)):
-		out = round.NotDone
-	}
-	return out, err.Error()
+	return op.Verb == plan.DomainStart && (locked(err) || noStorage(err))
 }
 
 // locked tells that QEMU, virtlockd or sanlock refused a second process on one
