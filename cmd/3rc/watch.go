@@ -8,7 +8,9 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"3rc/providers/store"
 	"3rc/reconcile"
 	"3rc/reconcile/loop"
+	"3rc/reconcile/loop/api"
 	"3rc/schema"
 )
 
@@ -82,6 +85,11 @@ func (a *app) watch(ctx context.Context, f watchFlags) error {
 		opts.Memory = &reconcile.Recall{Memory: memory}
 	}
 	l = loop.New(opts, loop.Edges{Hosts: e, Probes: e, Power: e, Claims: e.fleet, Memory: st, Journal: journal, Clock: loop.SystemClock{}, Use: e.use})
+	served, err := a.serve(ctx, cfg, l)
+	if err != nil {
+		return err
+	}
+	defer served()
 	a.log.Info("watching", "cluster", cfg.Cluster.Name, "run", incarnation, "state", statePath(cfg))
 	err = l.Run(ctx)
 	e.unclaim(cfg.Cluster.Name, st.ID())
@@ -93,6 +101,40 @@ func (a *app) watch(ctx context.Context, f watchFlags) error {
 		return err
 	}
 	return a.judged(l)
+}
+
+// serve answers on the socket, and on a network address if the configuration names
+// one. The function ends that.
+func (a *app) serve(ctx context.Context, cfg *schema.Config, l *loop.Loop) (func(), error) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var all sync.WaitGroup
+	end := func() {
+		cancel()
+		all.Wait()
+	}
+	begin := func(ln net.Listener, o api.Options) {
+		o.Log = a.log.Debug
+		all.Go(func() {
+			if err := api.Serve(ctx, ln, l, o); err != nil {
+				a.log.Error("the API is not served any more; the watch goes on", "address", ln.Addr().String(), "why", err)
+			}
+		})
+	}
+	ln, err := api.ListenSocket(filepath.Join(statePath(cfg), api.SocketName))
+	if err != nil {
+		end()
+		return nil, err
+	}
+	begin(ln, api.Options{})
+	ln, o, err := api.ListenNetwork(cfg.Cluster.Watch, dirOf(a.chdir))
+	if err != nil {
+		end()
+		return nil, err
+	}
+	if ln != nil {
+		begin(ln, *o)
+	}
+	return end, nil
 }
 
 // judged tells how a watch that ran once left things: exit 2 if somebody has to

@@ -11,6 +11,7 @@ import (
 // decided writes a decision down, and tells people if it is important.
 func (l *Loop) decided(r reconcile.Record) {
 	l.write(r.At, store.Decided{Record: r})
+	l.told(r)
 	say := l.log.Info
 	if r.Tell {
 		say = l.log.Warn

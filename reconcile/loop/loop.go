@@ -13,6 +13,7 @@ import (
 
 	"3rc/providers/store"
 	"3rc/reconcile"
+	"3rc/reconcile/loop/api"
 	"3rc/reconcile/round"
 	"3rc/schema"
 	"3rc/schema/inventory"
@@ -67,6 +68,8 @@ type Loop struct {
 	r     *round.Round
 	cfg   *schema.Config
 	inbox chan func()
+	over  chan struct{} // closed when nothing is taken any more
+	feed  *api.Feed
 
 	ctx       context.Context
 	began     reconcile.Instant
@@ -90,7 +93,7 @@ var ErrLeft = errors.New("this watch gives way")
 // New begins a watch. Nothing is asked before Run.
 func New(opts Options, edges Edges) *Loop {
 	l := &Loop{
-		opts: opts, edges: edges, log: opts.Log, cfg: opts.Loaded.Config, reloads: reloads{digest: opts.Loaded.Digest}, inbox: make(chan func(), inboxSize), due: reconcile.Never,
+		opts: opts, edges: edges, log: opts.Log, cfg: opts.Loaded.Config, reloads: reloads{digest: opts.Loaded.Digest}, inbox: make(chan func(), inboxSize), over: make(chan struct{}), feed: api.NewFeed(), due: reconcile.Never,
 		hints: map[string]*hinted{},
 	}
 	if l.log == nil {
@@ -107,6 +110,7 @@ func New(opts Options, edges Edges) *Loop {
 func (l *Loop) Run(ctx context.Context) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	defer close(l.over)
 	l.ctx = work
 	l.began, l.wallBegan = l.edges.Clock.Now(), l.edges.Clock.Wall()
 	l.last = l.now()
@@ -234,22 +238,6 @@ func (l *Loop) post(f func()) {
 	select {
 	case l.inbox <- f:
 	case <-l.ctx.Done():
-	}
-}
-
-// Ask has f done by the loop's own goroutine and waits until it is.
-func (l *Loop) ask(ctx context.Context, f func()) error {
-	done := make(chan struct{})
-	select {
-	case l.inbox <- func() { f(); close(done) }:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

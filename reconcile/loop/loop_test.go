@@ -12,6 +12,7 @@ import (
 
 	"3rc/providers/fake"
 	"3rc/reconcile"
+	"3rc/reconcile/loop/api"
 )
 
 // in runs a test in a bubble of its own time.
@@ -167,6 +168,47 @@ func TestAHintMakesItLookAtOnce(t *testing.T) {
 		w.until(30*time.Second, "running", func() bool { return w.running("web") == "[h1]" })
 		if err := end(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestOrdersAndQuestions: the loop is the backend of the API.
+func TestOrdersAndQuestions(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		l, end := w.begin(nil)
+		ctx := context.Background()
+		w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
+		w.wait(20 * time.Second)
+		s, err := l.Status(ctx)
+		if err != nil || s.Hosts["h1"].State != string(reconcile.Up) || s.Guests["web"].Host != "h1" {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		p, err := l.Preview(ctx, api.Order{Verb: reconcile.Drain, Host: "h1"})
+		if err != nil || !p.OK || len(p.Guests) != 1 || p.Guests[0].To == "" {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		follow, stop := context.WithCancel(ctx)
+		defer stop()
+		entries := l.Follow(follow, s.Seq)
+		got, err := l.Order(ctx, api.Order{Verb: reconcile.Drain, Host: "h1"})
+		if err != nil || !got.Accepted {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		w.until(time.Minute, "moved", func() bool { return w.running("web") != "[h1]" && w.decided("end migrate") == 1 })
+		if e := <-entries; e.Seq <= s.Seq || e.Rule == "" {
+			t.Errorf("followed: %+v", e)
+		}
+		if got, err = l.Order(ctx, api.Order{Verb: reconcile.ConfirmOff, Host: "h2"}); err != nil || got.Accepted || got.Why == "" {
+			t.Errorf("confirm-off of a host that answers: %+v, %v", got, err)
+		}
+		if !strings.Contains(string(w.memory), `"drained":true`) {
+			t.Error("the order is not stored")
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+		if _, err := l.Status(ctx); err == nil {
+			t.Error("a watch that has ended answers")
 		}
 	})
 }

@@ -17,8 +17,7 @@ type reloads struct {
 	busy    bool
 	again   bool
 	digest  string // of what is in force
-	refused string // of the last edit that was refused
-	Problem string // why the newest files are not in force; ""
+	refused string // why the newest files are not in force; ""
 }
 
 // reload reads the configuration anew, because of a hint that it changed. What is
@@ -59,14 +58,14 @@ func (l *Loop) refuse(err error) {
 	if text == l.reloads.refused {
 		return
 	}
-	l.reloads.refused, l.reloads.Problem = text, text
+	l.reloads.refused = text
 	l.decided(reconcile.Record{At: l.now(), Rule: "edit ignored", Because: text, Not: "the configuration that was in force stays in force", Tell: true})
 }
 
 // configure puts a configuration in force.
 func (l *Loop) configure(c *Loaded) {
 	was := l.reloads.refused
-	l.reloads.refused, l.reloads.Problem = "", ""
+	l.reloads.refused = ""
 	if c.Digest == l.reloads.digest {
 		if was != "" {
 			l.decided(reconcile.Record{At: l.now(), Rule: "edit taken back", Because: "the files are again as what is in force", Tell: true})
