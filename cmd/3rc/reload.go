@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"github.com/hashicorp/hcl/v2"
 
 	"3rc/providers/content"
 	"3rc/reconcile/loop"
@@ -121,7 +122,7 @@ func (f *files) read(context.Context) (*loop.Loaded, error) {
 	if cfg == nil {
 		var lines []string
 		for _, d := range diags.Errs() {
-			lines = append(lines, d.Error())
+			lines = append(lines, lineOf(d))
 		}
 		return nil, errors.New(strings.Join(lines, "; "))
 	}
@@ -139,9 +140,10 @@ func (f *files) watch(ctx context.Context, hup <-chan os.Signal) <-chan string {
 		}
 	}
 	var events chan fsnotify.Event
+	var errs chan error
 	w, err := fsnotify.NewWatcher()
 	if err == nil {
-		events = w.Events
+		events, errs = w.Events, w.Errors
 	} else {
 		f.app.log.Warn("changes of the files are found by comparing alone", "every", compareEvery.String(), "why", err)
 	}
@@ -166,6 +168,15 @@ func (f *files) watch(ctx context.Context, hup <-chan os.Signal) <-chan string {
 					events = nil
 					continue
 				}
+				settle.Reset(settleAfter)
+			case err, ok := <-errs:
+				// Nothing more is told until somebody takes it. Too many changes at once are
+				// one of the errors.
+				if !ok {
+					errs = nil
+					continue
+				}
+				f.app.log.Debug("changes of the files may have been missed", "why", err)
 				settle.Reset(settleAfter)
 			case <-settle.C:
 				looks = f.looks()
@@ -208,4 +219,13 @@ func (f *files) follow(w *fsnotify.Watcher) {
 			f.app.log.Debug("a directory cannot be watched", "directory", d, "why", err)
 		}
 	}
+}
+
+// lineOf is a diagnostic in one line. What is wrong with the directory as a whole
+// has no place in a file.
+func lineOf(err error) string {
+	if d, ok := err.(*hcl.Diagnostic); ok && d.Subject == nil {
+		return d.Summary + "; " + d.Detail
+	}
+	return err.Error()
 }

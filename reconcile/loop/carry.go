@@ -211,8 +211,12 @@ func (l *Loop) readPower(e reconcile.ReadPower) {
 }
 
 // orderPower gives an order. It is finished once it was sent, also when the watch
-// ends meanwhile.
+// ends meanwhile; a watch that ends sends none.
 func (l *Loop) orderPower(e reconcile.OrderPower) {
+	if l.ending {
+		l.refused(e, "the watch ends")
+		return
+	}
 	l.busy++
 	sent := l.now()
 	within(l, orderLimit, func(ctx context.Context) power {
