@@ -14,18 +14,8 @@ import (
 	"3rc/schema"
 )
 
-// stateDir is the directory of the watch's state where the files name none, as
-// the language has it.
-const stateDir = "/var/lib/3rc"
-
 // socketOf is where the watch of a configuration answers.
-func socketOf(cfg *schema.Config) string {
-	dir := stateDir
-	if s := cfg.Cluster.State; s != nil && s.Path != "" {
-		dir = s.Path
-	}
-	return filepath.Join(dir, api.SocketName)
-}
+func socketOf(cfg *schema.Config) string { return filepath.Join(statePath(cfg), api.SocketName) }
 
 func (a *app) statusCommand() *cobra.Command {
 	var follow, all bool
