@@ -137,6 +137,9 @@ func (s *server) handler() http.Handler {
 		}
 	})
 	mux.HandleFunc("GET /v1/follow", s.follow)
+	if b, ok := s.b.(Applier); ok {
+		mux.HandleFunc("POST /v1/apply", func(w http.ResponseWriter, r *http.Request) { s.apply(w, r, b) })
+	}
 	for path, h := range s.o.More {
 		mux.Handle(path, h)
 	}
