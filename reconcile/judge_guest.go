@@ -41,7 +41,7 @@ var guestRules = []guestRule{
 	{"busy", func(m *Machine, g *guest) (verdict, bool) {
 		v := m.as(g)
 		for _, s := range g.seen() {
-			if s.fact.Job && s.host.state == Up {
+			if s.fact.Job && s.host.showed(Never) {
 				v.why = "libvirt is at work on it on " + s.host.name
 				return v, true
 			}
@@ -300,15 +300,13 @@ func halfLeft(m *Machine, g *guest) (verdict, bool) {
 	return v, true
 }
 
-// settled tells whether what a host showed of a guest is where a migration left
-// it: a whole copy, a half of which no job goes on, or nothing that could still
-// come alive by an operation of ours.
+// settled tells whether what a host showed of a guest, of which no job goes on, is
+// where a migration left it: a copy, a half, or nothing that could still come alive
+// by an operation of ours.
 func (g *guest) settled(h *host) bool {
 	s := g.sights[h.name]
-	if s == nil || !s.fact.State.Live() {
-		return g.doubtful[h.name] == 0
-	}
-	return s.whole() || !s.fact.Job
+	live := s != nil && s.fact.State.Live()
+	return live || g.doubtful[h.name] == 0
 }
 
 // nowhere: no host that was seen has it.
