@@ -1,6 +1,10 @@
 package reconcile
 
-import "3rc/schema/inventory"
+import (
+	"strings"
+
+	"3rc/schema/inventory"
+)
 
 // Event is something that happened. The kinds of events are closed.
 type Event interface{ event() }
@@ -110,6 +114,7 @@ const (
 type Ordered struct {
 	Verb        Verb
 	Host, Guest string
+	By          string // who, for the record; "": a person
 }
 
 // Opened says that the planner found a way: the task of a guest begins. It is
@@ -238,4 +243,38 @@ type Record struct {
 	Because string  `json:"because,omitempty"`
 	Not     string  `json:"not,omitempty"` // what was not done, and why
 	Tell    bool    `json:"tell,omitempty"`
+}
+
+// Subject is what the record is of: a guest, a host, or the watch itself.
+func (r Record) Subject() string {
+	switch {
+	case r.Guest != "":
+		return r.Guest
+	case r.Host != "":
+		return r.Host
+	}
+	return "watch"
+}
+
+// Text is the decision in one line, without its subject and its time.
+func (r Record) Text() string {
+	var b strings.Builder
+	b.WriteString(r.Rule)
+	if r.From != "" || r.To != "" {
+		b.WriteString(": " + orNone(r.From) + " -> " + orNone(r.To))
+	}
+	if r.Because != "" {
+		b.WriteString(" (" + r.Because + ")")
+	}
+	if r.Not != "" {
+		b.WriteString("; " + r.Not)
+	}
+	return b.String()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
 }

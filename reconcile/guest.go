@@ -275,6 +275,7 @@ func (m *Machine) seen(h *host, v *inventory.View, sent Instant) {
 		v = &own
 	}
 	h.view, h.viewSent = v, sent
+	m.identify(h, v.UUID)
 	m.heardClaims(h, v)
 	if !same {
 		m.sightings(h, v, sent)
@@ -353,6 +354,9 @@ func (m *Machine) whose(h *host, f *inventory.Fact) (*guest, *inventory.Mark) {
 	}
 	if p := m.pol.Guest(mark.Address); p != nil {
 		return m.guests[p.Name], mark
+	}
+	if g := m.guests[f.Name]; g != nil && g.gone && g.pol.Address == mark.Address {
+		return g, mark
 	}
 	return nil, nil
 }

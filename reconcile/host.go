@@ -45,7 +45,9 @@ const (
 type host struct {
 	name    string
 	pol     *HostPolicy
-	removed bool // no longer in the files, and not yet let go
+	removed bool   // no longer in the files, and not yet let go
+	uuid    string // as its libvirt says; "": it did not yet
+	twin    bool   // people were told that another host says the same
 
 	state HostState
 	since Instant

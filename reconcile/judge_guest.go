@@ -452,11 +452,16 @@ func hostOff(m *Machine, g *guest) (verdict, bool) {
 		return m.climb(g, Reinstall, "its host is off, and its relocations are spent"), true
 	}
 	why := h.name + " is proven off"
-	w := &Wish{Guest: g.name, Kind: Elsewhere, Rung: Relocate.String(), Host: h.name, Gone: true, Barred: m.barred(g, false), Why: why}
+	w := m.lossWish(g, h, why)
 	if g.tries > 0 {
 		m.barTried(g, w)
 	}
 	return verdict{state: g.waitingState(), why: why, wish: w}, true
+}
+
+// lossWish starts a guest elsewhere whose host is off.
+func (m *Machine) lossWish(g *guest, h *host, why string) *Wish {
+	return &Wish{Guest: g.name, Kind: Elsewhere, Rung: Relocate.String(), Host: h.name, Gone: true, Barred: m.barred(g, false), Why: why}
 }
 
 // waitingState is shown while a guest waits for a place.
@@ -497,20 +502,32 @@ func leaving(m *Machine, g *guest) (verdict, bool) {
 	}
 	switch {
 	case s.runs() && !g.ailing():
-		w := &Wish{Guest: g.name, Kind: Move, Host: g.home.name, Live: true, Target: g.wanted, Barred: m.barred(g, true), Why: "a person ordered it to " + g.wanted}
-		if g.wanted == "" {
-			w.Why = g.home.name + " is in maintenance"
-		}
+		w := m.moveWish(g, g.wanted)
 		v := verdict{state: m.health(g), why: w.Why, wish: w}
 		if g.unplaced != "" {
 			v.state, v.why = Held, w.Why+", and "+g.unplaced
 		}
 		return v, true
 	case s.fact.State == inventory.StateOff && out && !g.pol.local() && !g.ran && !(g.quit && g.pol.Respect):
-		w := &Wish{Guest: g.name, Kind: Elsewhere, Rung: g.rung.String(), Host: g.home.name, Barred: m.barred(g, true), Why: g.home.name + " is in maintenance"}
+		w := m.fetchWish(g)
 		return verdict{state: g.waitingState(), why: w.Why, wish: w}, true
 	}
 	return verdict{}, false
+}
+
+// moveWish takes a running guest off its host: to the one that a person wants, or
+// to any.
+func (m *Machine) moveWish(g *guest, to string) *Wish {
+	w := &Wish{Guest: g.name, Kind: Move, Host: g.home.name, Live: true, Target: to, Barred: m.barred(g, true), Why: "a person ordered it to " + to}
+	if to == "" {
+		w.Why = g.home.name + " is in maintenance"
+	}
+	return w
+}
+
+// fetchWish starts a guest elsewhere that is off on a host that is set aside.
+func (m *Machine) fetchWish(g *guest) *Wish {
+	return &Wish{Guest: g.name, Kind: Elsewhere, Rung: g.rung.String(), Host: g.home.name, Barred: m.barred(g, true), Why: g.home.name + " is in maintenance"}
 }
 
 // ailing tells whether its probes have brought it down.

@@ -353,12 +353,7 @@ func (m *Machine) shut(h *host) string {
 // gate holds back what may not begin now.
 func (m *Machine) gate(g *guest, v verdict) verdict {
 	w := v.wish
-	w.XML, w.UUID = g.body()
-	w.Lent = m.lent(g)
-	w.Away = g.ranOn != "" && g.home != nil && g.ranOn != g.home.name
-	if s := g.sights[w.Host]; s != nil {
-		w.Defined = s.fact.Persistent
-	}
+	m.furnish(g, w)
 	if w.Kind == Sweep || w.Kind == Suspend {
 		if again := w.Kind == g.undone && m.now < g.retryAt; again || m.paused || !m.leads {
 			m.wakeGuestAt(g, g.retryAt)
@@ -400,6 +395,16 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 		}
 	}
 	return v
+}
+
+// furnish gives a wish what the planner needs to know of the guest.
+func (m *Machine) furnish(g *guest, w *Wish) {
+	w.XML, w.UUID = g.body()
+	w.Lent = m.lent(g)
+	w.Away = g.ranOn != "" && g.home != nil && g.ranOn != g.home.name
+	if s := g.sights[w.Host]; s != nil {
+		w.Defined = s.fact.Persistent
+	}
 }
 
 // waking tells whether the watcher stalled a moment ago, and what happened in its
@@ -545,6 +550,11 @@ func (m *Machine) failback(g *guest, now GuestState) *Wish {
 		}
 		h := m.hosts[name]
 		if h == nil || m.shut(h) != "" || m.missing(g, h) != "" {
+			if h != nil {
+				if held, until := h.flap.held(m.now, &h.t().Flap); held {
+					m.wakeGuestAt(g, until) // nothing else would have it judged again
+				}
+			}
 			continue
 		}
 		if due := h.since.Add(h.t().MinHealthy); m.now < due {

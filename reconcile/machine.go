@@ -344,6 +344,7 @@ func (m *Machine) configure(pol *Policy) {
 		}
 	}
 	m.index()
+	m.unite()
 	m.revolume()
 	m.respecify()
 	if grown {

@@ -28,6 +28,7 @@ type HostMemory struct {
 	Flap    FlapMemory  `json:"flap"`
 	Seen    time.Time   `json:"seen,omitzero"`   // a View of it was asked for then
 	Holds   []string    `json:"holds,omitempty"` // the guests of ours that it had
+	UUID    string      `json:"uuid,omitempty"`  // as its libvirt says
 	Policy  *HostPolicy `json:"policy"`          // in force until it is let go, whatever the files name by then
 }
 
@@ -40,6 +41,9 @@ type FlapMemory struct {
 
 // GuestMemory is what is remembered of a guest.
 type GuestMemory struct {
+	// Policy is that of a guest that the files no longer name, and that a host may
+	// still have.
+	Policy     *GuestPolicy         `json:"policy,omitempty"`
 	Home       string               `json:"home,omitempty"`
 	Definition *Definition          `json:"definition,omitempty"`
 	State      GuestState           `json:"state,omitempty"`
@@ -117,7 +121,7 @@ func (m *Machine) Memory(wall time.Time) *Memory {
 		}
 	}
 	for _, h := range m.order {
-		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap), Policy: h.pol}
+		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap), UUID: h.uuid, Policy: h.pol}
 		hm.Seen, hm.Holds = c.time(max(h.viewSent, h.oldView)), h.oldHolds
 		if h.viewSent != Never {
 			hm.Holds = holds[h.name]
@@ -151,6 +155,9 @@ func (g *guest) memory(c clock) GuestMemory {
 	}
 	if g.home != nil {
 		gm.Home = g.home.name
+	}
+	if g.gone {
+		gm.Policy = g.pol
 	}
 	for _, a := range g.attempts {
 		gm.Attempts = append(gm.Attempts, AttemptMemory{a, c.time(a.At)})
@@ -193,11 +200,18 @@ func (m *Machine) recall(r Recall) {
 			continue
 		}
 		h.trusted, h.drained, h.moved, h.flap = hm.Trusted, hm.Drained, hm.Moved, c.unflap(hm.Flap)
+		h.uuid = hm.UUID
 		h.epoch, h.oldView, h.oldHolds = hm.Epoch, c.instant(hm.Seen), hm.Holds
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Guests)) {
 		gm := r.Guests[name]
-		if g := m.guests[name]; g != nil {
+		g := m.guests[name]
+		if g == nil && gm.Policy != nil {
+			g = newGuest(gm.Policy)
+			g.gone, g.pol = true, gm.Policy
+			m.guests[name] = g
+		}
+		if g != nil {
 			g.recall(m, gm, c)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 //	freeze 30s               the watcher does not run for so long, then goes on
 //	restart 10s [clock=-1h]  the watcher ends, and another reads its memory so much later
 //	order VERB NAME [HOST]   of a person
+//	rule VERB NAME [HOST]    whether that order would be taken, in words, and what it would mean
 //	tell EVENT ...           one event, and all its effects, questions included
 //	open GUEST KIND TARGET   the planner found a way; hosts=(h1,h2), counts; asked: prints questions, too
 //	close GUEST END          finished, failed, timed-out, refused, dropped; hosts=(h1)
@@ -76,7 +77,7 @@ var commands map[string]func(b *bench)
 func init() {
 	commands = map[string]func(b *bench){
 		"world": (*bench).begin, "until": (*bench).until, "configure": (*bench).configure, "act": (*bench).act, "run": func(b *bench) { b.run(b.duration(0)) },
-		"freeze": (*bench).freeze, "restart": (*bench).restart, "order": (*bench).order, "tell": (*bench).tell,
+		"freeze": (*bench).freeze, "restart": (*bench).restart, "order": (*bench).order, "rule": (*bench).rule, "tell": (*bench).tell,
 		"open": (*bench).open, "close": (*bench).end, "may": (*bench).may,
 		"hosts": (*bench).hosts, "guests": (*bench).guests, "wishes": (*bench).wishes, "slots": (*bench).slots, "memory": (*bench).remembers,
 	}
@@ -289,6 +290,11 @@ func orDash(s string) string {
 }
 
 func (b *bench) order() {
+	b.step(b.ordered())
+	b.run(0)
+}
+
+func (b *bench) ordered() Ordered {
 	o := Ordered{Verb: Verb(b.word(0)), Host: b.word(1)}
 	if o.Verb == MigrateTo {
 		o.Guest, o.Host = b.word(1), b.word(2)
@@ -296,8 +302,31 @@ func (b *bench) order() {
 	if o.Verb == Clear {
 		o.Guest, o.Host = b.word(1), ""
 	}
-	b.step(o)
-	b.run(0)
+	return o
+}
+
+func (b *bench) rule() {
+	ok, words := b.m.Rule(b.ordered())
+	b.say("%s", strings.TrimSuffix(map[bool]string{true: "taken: ", false: "refused: "}[ok]+words, ": "))
+	for _, p := range b.m.Prospects(b.ordered()) {
+		line := "  " + p.Guest
+		if p.Dies {
+			line += " dies,"
+		}
+		if p.Wish != nil {
+			line += fmt.Sprintf(" %s of %s to %s", p.Wish.Kind, p.Wish.Host, orAny(p.Wish.Target))
+		} else {
+			line += " " + p.Why
+		}
+		b.say("%s", line)
+	}
+}
+
+func orAny(host string) string {
+	if host == "" {
+		return "any"
+	}
+	return host
 }
 
 // tell gives the machine one event, and prints everything that it does about it.

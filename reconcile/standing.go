@@ -19,6 +19,20 @@ type HostStanding struct {
 	Fresh       bool // the View is of a host that is up
 	Answers     bool // it is up, or returning
 	Off         bool // proven off
+
+	Drained   bool // Maintenance by order, perhaps beside the files
+	Removed   bool // the files no longer name it, and it is not let go yet
+	Confirmed bool // Off by the word of a person
+}
+
+// DeviceState is the last word of one fence device.
+type DeviceState struct {
+	Level  int
+	Proves bool
+	Power  Power   // the last that it said
+	At     Instant // when that was asked for; Never: it has said nothing yet
+	Dead   bool    // the last question was not answered
+	Liar   bool    // it said off while the host answered, and was not seen on since
 }
 
 // GuestStanding is what a planner and a person need to know of a guest.
@@ -36,6 +50,12 @@ type GuestStanding struct {
 	Priority      int
 	Preempt       bool
 	Wish          *Wish
+
+	Doing   WishKind // what is under way; ""
+	Began   Instant  // when that began
+	Wanted  string   // the host to which a person ordered it; ""
+	Permits int      // attempts that its policy permits of its rung
+	Stuck   string   // it is to leave its host and runs there still: why; ""
 }
 
 // Host gives the standing of a host.
@@ -49,6 +69,7 @@ func (m *Machine) Host(name string) (HostStanding, bool) {
 
 func (m *Machine) standing(h *host) HostStanding {
 	return HostStanding{
+		Drained: h.drained, Removed: h.removed, Confirmed: h.proof != nil && h.proof.confirmed && h.state == Fenced,
 		Name: h.name, State: h.state, Since: h.since, Epoch: h.epoch, Maintenance: h.maintenance(), Closed: m.shut(h), Slots: m.slots(h),
 		View: h.view, Fresh: h.state == Up && h.view != nil, Answers: h.state == Up || h.state == Returning, Off: h.state == Fenced && h.proof != nil,
 	}
@@ -95,7 +116,7 @@ func (m *Machine) Guest(name string) (GuestStanding, bool) {
 
 func (m *Machine) guestStanding(g *guest) GuestStanding {
 	s := GuestStanding{
-		Name: g.name, Address: g.pol.Address, State: g.state, Why: g.why, Since: g.since, Rung: g.rung, Priority: g.pol.Priority, Preempt: g.pol.Preempt, Wish: g.wish,
+		Name: g.name, Address: g.pol.Address, State: g.state, Why: g.why, Since: g.since, Rung: g.rung, Priority: g.pol.Priority, Preempt: g.pol.Preempt, Wish: g.wish, Wanted: g.wanted, Began: Never,
 	}
 	if g.home != nil {
 		s.Host = g.home.name
@@ -103,13 +124,17 @@ func (m *Machine) guestStanding(g *guest) GuestStanding {
 		off := g.home.state == Fenced || sight == nil || !sight.fact.State.Live()
 		s.Runs = !off
 	}
+	if g.home != nil && g.task == nil && (g.home.maintenance() || g.wanted != "" && g.wanted != g.home.name) {
+		s.Stuck = g.told
+	}
 	if g.task != nil {
-		s.Busy, s.Target = true, g.task.Target
+		s.Busy, s.Target, s.Doing, s.Began = true, g.task.Target, g.task.Kind, g.task.Opened
 		if g.task.Target == "" {
 			s.Target = s.Host
 		}
 	}
 	if g.rung != NoRung {
+		s.Permits = g.pol.Ladder.rung(g.rung).Attempts
 		s.Attempts = g.pol.Ladder.rung(g.rung).Attempts - m.left(g, g.rung)
 	}
 	return s
@@ -154,3 +179,51 @@ func (m *Machine) Paused() bool { return m.paused }
 
 // Now is the instant of the last event.
 func (m *Machine) Now() Instant { return m.now }
+
+// Leads tells whether this watcher has the lease.
+func (m *Machine) Leads() bool { return m.leads }
+
+// Cluster is the name of the fleet.
+func (m *Machine) Cluster() string { return m.pol.Cluster }
+
+// Incarnation counts the runs of the watcher.
+func (m *Machine) Incarnation() int { return m.incarnation }
+
+// Claim is the other actor that was seen at work on our hosts; the zero value:
+// there is none.
+func (m *Machine) Claim() Claimed { return m.claim }
+
+// Trouble counts the hosts on which the breaker goes: those in trouble, those not
+// judged yet, how many may be so at once, and all that count. Hosts in maintenance
+// are in none of these numbers.
+func (m *Machine) Trouble() (trouble, fresh, limit, all int) {
+	trouble, fresh, all = m.trouble()
+	return trouble, fresh, m.pol.lostLimit(all), all
+}
+
+// Devices gives the last words of a host's fence blocks, as they stand in the files.
+func (m *Machine) Devices(host string) []DeviceState {
+	h := m.hosts[host]
+	if h == nil {
+		return nil
+	}
+	var out []DeviceState
+	for i, f := range h.pol.Fences {
+		d := &h.power[i]
+		out = append(out, DeviceState{Level: f.Level, Proves: f.Proves, Power: d.power, At: d.at, Dead: d.dead, Liar: d.liar})
+	}
+	return out
+}
+
+// Unfenced says why a host that is down is not switched off now; "" of any other,
+// and of one that will be in a moment.
+func (m *Machine) Unfenced(host string) string {
+	h := m.hosts[host]
+	if h == nil || h.state != Down {
+		return ""
+	}
+	if why := m.mayFence(h); !m.blinking(why) {
+		return why
+	}
+	return ""
+}

@@ -43,9 +43,10 @@ type worldRival struct {
 
 type worldHost struct {
 	policy  *HostPolicy
-	gone    bool // no longer in the files, and still there
-	off     bool // no power
-	silent  bool // cut off from everything
+	uuid    string // as its libvirt says
+	gone    bool   // no longer in the files, and still there
+	off     bool   // no power
+	silent  bool   // cut off from everything
 	libvirt Answer
 	slow    time.Duration
 	probe   Answer
@@ -151,6 +152,8 @@ func (b *bench) readHost(name string, words []string) *worldHost {
 			p.Probes = b.number(value)
 		case key == "fall":
 			p.Thresholds.Fall = b.number(value)
+		case key == "uuid":
+			h.uuid = value
 		case key == "min_healthy":
 			p.Thresholds.MinHealthy = b.parse(value)
 		case key == "pools":
@@ -458,7 +461,7 @@ func (b *bench) looked(host string, sent Instant, a Answer) Looked {
 		return ev
 	}
 	h := b.hostsOf[host]
-	v := &inventory.View{Host: host, Seen: true}
+	v := &inventory.View{Host: host, Seen: true, UUID: h.uuid}
 	for _, d := range h.doms {
 		v.Facts = append(v.Facts, *d)
 	}

@@ -105,6 +105,18 @@ type State struct {
 	Prefix    string   `hcl:"prefix" doc:"etcd: prefix of all keys." later:"etcd"`
 }
 
+// DefaultStatePath is where a watch keeps its memory where no state block says
+// otherwise (language.md).
+const DefaultStatePath = "/var/lib/3rc"
+
+// StatePath is the directory of a watch's memory, journal and socket.
+func (c *Cluster) StatePath() string {
+	if c.State == nil || c.State.Path == "" {
+		return DefaultStatePath
+	}
+	return c.State.Path
+}
+
 // Watch holds the daemon's own settings.
 type Watch struct {
 	Block

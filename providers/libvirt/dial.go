@@ -151,7 +151,7 @@ func (ln *lane) broke(k *link, reason lv.ConnectCloseReason) {
 		return // our own doing
 	}
 	ln.breakOff(k, why)
-	if h := ln.fleet.hosts[ln.target.Name]; h != nil && ln == h.asking && h.acting != ln && reason == lv.CONNECT_CLOSE_REASON_KEEPALIVE {
+	if h, _ := ln.fleet.host(ln.target.Name); h != nil && ln == h.asking && h.acting != ln && reason == lv.CONNECT_CLOSE_REASON_KEEPALIVE {
 		ln.listen(h.acting)
 	}
 }

@@ -145,9 +145,26 @@ func (x *Executor) Do(ctx context.Context, op plan.Op, progress func(done, total
 			ctx, cancel = context.WithTimeout(ctx, limit)
 			defer cancel()
 		}
-		err = v.do(ctx, j)
+		if err = j.reach(ctx); err == nil {
+			err = v.do(ctx, j)
+		}
 	}
 	return j.judge(tried, err)
+}
+
+// reach asks something first. A connection that broke while nobody used it is
+// found out by that, and made anew, before anything is sent whose outcome would
+// then not be known.
+func (j *job) reach(ctx context.Context) error {
+	hello := func(c *lv.Connect) error {
+		_, err := c.GetLibVersion()
+		return err
+	}
+	err := j.ask(ctx, hello)
+	if kindOf(err) == errLost && ctx.Err() == nil {
+		err = j.ask(ctx, hello)
+	}
+	return err
 }
 
 // judge makes the error of an operation. What is left open after a mutation was

@@ -23,7 +23,9 @@ type Log func(msg string, args ...any)
 // Fleet holds the connections to a set of hosts. They are opened when first
 // needed and again after they broke. All of its methods may be used at once.
 type Fleet struct {
-	log   Log
+	log Log
+	mu  sync.RWMutex // of the two that follow, which Use replaces
+	// names are sorted.
 	names []string
 	hosts map[string]*host
 	queue
@@ -44,41 +46,85 @@ func New(targets []Target, log Log) *Fleet {
 	if log == nil {
 		log = func(string, ...any) {}
 	}
-	f := &Fleet{log: log, hosts: map[string]*host{}}
-	for _, t := range targets {
-		h := &host{name: t.Name}
-		p, err := placeOf(t.URI)
-		if err != nil {
-			h.err = faultf(ErrLocal, "%v", err)
-		}
-		turn := new(sync.Mutex)
-		h.asking = &lane{target: t, place: p, keep: keepLooking, watch: true, fleet: f, turn: turn}
-		h.acting = h.asking
-		if p.scheme != "test" {
-			h.acting = &lane{target: t, place: p, keep: keepActing, fleet: f, turn: turn}
-		}
-		f.hosts[t.Name] = h
-	}
-	for n := range f.hosts {
-		f.names = append(f.names, n)
-	}
-	sort.Strings(f.names)
+	f := &Fleet{log: log}
+	f.Use(targets)
 	return f
 }
 
+// Use makes these the hosts of the fleet. Connections to hosts that stay as they
+// are stay open; those to all others end when the calls on them have ended.
+func (f *Fleet) Use(targets []Target) {
+	f.mu.Lock()
+	was, hosts := f.hosts, map[string]*host{}
+	for _, t := range targets {
+		if h := was[t.Name]; h != nil && h.asking.target == t {
+			hosts[t.Name] = h
+			continue
+		}
+		hosts[t.Name] = f.newHost(t)
+	}
+	var names []string
+	for n := range hosts {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	f.names, f.hosts = names, hosts
+	f.mu.Unlock()
+	for n, h := range was {
+		if hosts[n] != h {
+			h.close()
+		}
+	}
+}
+
+func (f *Fleet) newHost(t Target) *host {
+	h := &host{name: t.Name}
+	p, err := placeOf(t.URI)
+	if err != nil {
+		h.err = faultf(ErrLocal, "%v", err)
+	}
+	turn := new(sync.Mutex)
+	h.asking = &lane{target: t, place: p, keep: keepLooking, watch: true, fleet: f, turn: turn}
+	h.acting = h.asking
+	if p.scheme != "test" {
+		h.acting = &lane{target: t, place: p, keep: keepActing, fleet: f, turn: turn}
+	}
+	return h
+}
+
+// close retires both lanes and returns what is to be waited for.
+func (h *host) close() []chan struct{} {
+	wait := h.asking.close()
+	if h.acting != h.asking {
+		wait = append(wait, h.acting.close()...)
+	}
+	return wait
+}
+
+// all are the hosts, by name.
+func (f *Fleet) all() []*host {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	out := make([]*host, 0, len(f.names))
+	for _, n := range f.names {
+		out = append(out, f.hosts[n])
+	}
+	return out
+}
+
 // Hosts returns the names of the hosts, sorted.
-func (f *Fleet) Hosts() []string { return append([]string(nil), f.names...) }
+func (f *Fleet) Hosts() []string {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return append([]string(nil), f.names...)
+}
 
 // Close ends every connection. Calls in flight are waited for within a bound;
 // one that still hangs then is left to itself.
 func (f *Fleet) Close() {
 	var wait []chan struct{}
-	for _, n := range f.names {
-		h := f.hosts[n]
-		wait = append(wait, h.asking.close()...)
-		if h.acting != h.asking {
-			wait = append(wait, h.acting.close()...)
-		}
+	for _, h := range f.all() {
+		wait = append(wait, h.close()...)
 	}
 	late := time.After(closeLimit)
 	for _, gone := range wait {
@@ -91,7 +137,9 @@ func (f *Fleet) Close() {
 }
 
 func (f *Fleet) host(name string) (*host, error) {
+	f.mu.RLock()
 	h, ok := f.hosts[name]
+	f.mu.RUnlock()
 	if !ok {
 		return nil, faultf(ErrNotFound, "no host of that name is configured")
 	}
@@ -101,8 +149,7 @@ func (f *Fleet) host(name string) (*host, error) {
 // localEnds are our ends of all open links.
 func (f *Fleet) localEnds() map[addr]bool {
 	out := map[addr]bool{}
-	for _, n := range f.names {
-		h := f.hosts[n]
+	for _, h := range f.all() {
 		for _, ln := range []*lane{h.asking, h.acting} {
 			ln.mu.Lock()
 			if ln.link != nil {

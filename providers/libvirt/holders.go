@@ -24,9 +24,10 @@ func (f *Fleet) Holders(ctx context.Context, uuid, name, except string) (live, u
 		live bool
 		err  error
 	}
-	answers := make([]answer, len(f.names))
+	names := f.Hosts()
+	answers := make([]answer, len(names))
 	var all sync.WaitGroup
-	for i, n := range f.names {
+	for i, n := range names {
 		if n == except {
 			continue
 		}
@@ -39,7 +40,7 @@ func (f *Fleet) Holders(ctx context.Context, uuid, name, except string) (live, u
 		})
 	}
 	all.Wait()
-	for i, n := range f.names {
+	for i, n := range names {
 		switch {
 		case answers[i].err != nil:
 			unseen = append(unseen, n)

@@ -2,6 +2,7 @@ package libvirt
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -20,9 +21,10 @@ const lookLimit = 5 * time.Second
 // unseen: what could not be asked in full is not shown in part, for what is
 // missing would read as absent.
 func (f *Fleet) Look(ctx context.Context, limit time.Duration) map[string]inventory.View {
-	views := make([]inventory.View, len(f.names))
+	names := f.Hosts()
+	views := make([]inventory.View, len(names))
 	var all sync.WaitGroup
-	for i, n := range f.names {
+	for i, n := range names {
 		all.Go(func() { views[i] = f.LookAt(ctx, n, limit) })
 	}
 	all.Wait()
@@ -40,11 +42,22 @@ func (f *Fleet) LookAt(ctx context.Context, name string, limit time.Duration) in
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	v, err := f.Ask(ctx, name)
+	var e *Error
+	if errors.As(err, &e) {
+		v.Why = e.reason()
+	}
+	return v
+}
+
+// Ask asks one host for everything, as long as ctx permits. With an error, which
+// is an *Error, the View is unseen; the kind tells whether the host was silent, or
+// our own side could not ask (ErrLocal).
+func (f *Fleet) Ask(ctx context.Context, name string) (inventory.View, error) {
 	unseen := inventory.View{Host: name, TakenAt: time.Now()}
 	h, err := f.host(name)
 	if err != nil {
-		unseen.Why = worded(name, "looking", err).reason()
-		return unseen
+		return unseen, worded(name, "looking", err)
 	}
 	v, err := run(ctx, h.asking, look)
 	if kindOf(err) == errLost && ctx.Err() == nil {
@@ -53,11 +66,10 @@ func (f *Fleet) LookAt(ctx context.Context, name string, limit time.Duration) in
 		v, err = run(ctx, h.asking, look)
 	}
 	if err != nil {
-		unseen.Why = worded(name, "looking", err).reason()
-		return unseen
+		return unseen, worded(name, "looking", err)
 	}
 	v.Host, v.Seen = name, true
-	return v
+	return v, nil
 }
 
 // look asks for everything over one connection.

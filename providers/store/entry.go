@@ -42,6 +42,8 @@ type Happened struct{ Event reconcile.Event }
 type Configured struct {
 	Config string `json:"config"` // its digest
 	Self   string `json:"self,omitempty"`
+
+	Images map[string]inventory.Image `json:"images,omitempty"`
 }
 
 // Begun is an operation that the round asked for.

@@ -138,7 +138,7 @@ func (p *player) step(e store.Entry) error {
 		if err != nil {
 			return fmt.Errorf("the configuration %s, in force from %s on: %w", w.Config, e.At, err)
 		}
-		p.did(e.At, w, p.r.Configure(cfg, w.Self, e.At))
+		p.did(e.At, w, p.r.Configure(cfg, w.Images, w.Self, e.At))
 	default:
 		panic(fmt.Sprintf("replay: no input is a %T", w))
 	}

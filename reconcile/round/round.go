@@ -130,9 +130,9 @@ func (r *Round) Next() reconcile.Instant {
 	return at
 }
 
-// Configure puts another configuration in force.
-func (r *Round) Configure(cfg *schema.Config, self string, now reconcile.Instant) []Effect {
-	r.cfg = cfg
+// Configure puts another configuration in force, with what is known of its images.
+func (r *Round) Configure(cfg *schema.Config, images map[string]inventory.Image, self string, now reconcile.Instant) []Effect {
+	r.cfg, r.images = cfg, images
 	r.kinds = kinds.Recovery()
 	pol := reconcile.NewPolicy(cfg, self)
 	pol.Watch = r.watch

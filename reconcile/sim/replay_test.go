@@ -65,7 +65,7 @@ func (x *tape) take(w *World, in any, at reconcile.Instant, out []round.Effect) 
 		}
 		e.What = s
 	case *schema.Config:
-		e.What = store.Configured{Config: x.digest(in)}
+		e.What = store.Configured{Config: x.digest(in), Images: images(in)}
 	case round.Ended:
 		e.What = store.Ended{ID: in.ID, Outcome: string(in.Outcome), Why: in.Why}
 	case reconcile.Event:

@@ -116,36 +116,11 @@ func (w *World) say(who, format string, args ...any) {
 
 // decided writes a decision of the watch into the timeline.
 func (w *World) decided(r reconcile.Record) {
-	who := r.Host
-	if r.Guest != "" {
-		who = r.Guest
-	}
-	if who == "" {
-		who = "watch"
-	}
-	var b strings.Builder
-	b.WriteString(r.Rule)
-	if r.From != "" || r.To != "" {
-		fmt.Fprintf(&b, ": %s -> %s", orNone(r.From), orNone(r.To))
-	}
-	if r.Because != "" {
-		b.WriteString(" (" + r.Because + ")")
-	}
-	if r.Not != "" {
-		b.WriteString("; " + r.Not)
-	}
-	w.say(who, "%s", b.String())
+	w.say(r.Subject(), "%s", r.Text())
 	w.check.decided(r)
 	if strings.HasPrefix(r.Rule, "end ") && (r.Because == "refused" || r.Because == "dropped") {
 		w.check.refused(r.Guest)
 	}
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 // emitted looks at what the watch asks for, before it is done.

@@ -108,7 +108,7 @@ func (x *watch) ended(e round.Ended) []round.Effect {
 }
 
 func (x *watch) configure(cfg *schema.Config) []round.Effect {
-	out := x.r.Configure(cfg, "", x.now())
+	out := x.r.Configure(cfg, images(cfg), "", x.now())
 	x.w.record(cfg, x.now(), out)
 	return out
 }

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"3rc/providers/content"
+	"3rc/reconcile/loop"
+	"3rc/schema"
+)
+
+const (
+	// settleAfter is how long a directory must be left alone before it is read: an
+	// editor writes a file in several steps, and a checkout many files.
+	settleAfter = 200 * time.Millisecond
+	// compareEvery is how often the files are compared with what was read, for file
+	// systems that tell of no changes.
+	compareEvery = 30 * time.Second
+)
+
+// record is a file system that remembers what was read from it.
+type record struct {
+	fs.FS
+	mu    sync.Mutex
+	files map[string]string // name to a digest of its content
+	dirs  map[string]bool
+}
+
+func newRecord(dir string) *record {
+	return &record{FS: os.DirFS(dir), files: map[string]string{}, dirs: map[string]bool{".": true}}
+}
+
+func (r *record) ReadFile(name string) ([]byte, error) {
+	b, err := fs.ReadFile(r.FS, name)
+	sum := sha256.Sum256(b)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.files[name] = hex.EncodeToString(sum[:])
+	r.dirs[path.Dir(name)] = true
+	return b, err
+}
+
+func (r *record) ReadDir(name string) ([]fs.DirEntry, error) {
+	r.mu.Lock()
+	r.dirs[name] = true
+	r.mu.Unlock()
+	return fs.ReadDir(r.FS, name)
+}
+
+// digest is one of everything that was read, the variables of the command line
+// included.
+func (r *record) digest(given []schema.Setting) string {
+	h := sha256.New()
+	for _, n := range sortedKeys(r.files) {
+		fmt.Fprintf(h, "%s\x00%s\x00", n, r.files[n])
+	}
+	for _, s := range given {
+		fmt.Fprintf(h, "%s\x00%s\x00%s\x00%s\x00", s.Name, s.Value, s.File, s.Content)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// looks are how the files that were read, and the directories around them, look
+// from outside.
+func (r *record) looks(dir string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := sha256.New()
+	for _, n := range append(sortedKeys(r.files), sortedKeys(r.dirs)...) {
+		st, err := os.Stat(filepath.Join(dir, filepath.FromSlash(n)))
+		if err != nil {
+			fmt.Fprintf(h, "%s absent\n", n)
+			continue
+		}
+		fmt.Fprintf(h, "%s %d %d\n", n, st.Size(), st.ModTime().UnixNano())
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// files is the directory of a watch: it is read whole, and looked after for
+// changes.
+type files struct {
+	app *app
+	mu  sync.Mutex
+	was *record // of the last reading
+}
+
+// read reads the directory. An error is all that is wrong, in lines.
+func (f *files) read(context.Context) (*loop.Loaded, error) {
+	given, err := f.app.settings()
+	if err != nil {
+		return nil, err
+	}
+	rec := newRecord(f.app.chdir)
+	cfg, _, diags := schema.Load(rec, f.app.options(given))
+	f.mu.Lock()
+	f.was = rec
+	f.mu.Unlock()
+	if cfg == nil {
+		var lines []string
+		for _, d := range diags.Errs() {
+			lines = append(lines, d.Error())
+		}
+		return nil, errors.New(strings.Join(lines, "; "))
+	}
+	return &loop.Loaded{Config: cfg, Images: content.Inspect(cfg, dirOf(f.app.chdir)), Digest: rec.digest(given)}, nil
+}
+
+// watch says on the channel when the files may have changed, until ctx ends. That
+// is a hint: reading them tells.
+func (f *files) watch(ctx context.Context, hup <-chan os.Signal) <-chan string {
+	out := make(chan string, 1)
+	tell := func(why string) {
+		select {
+		case out <- why:
+		default: // one is waiting already
+		}
+	}
+	var events chan fsnotify.Event
+	w, err := fsnotify.NewWatcher()
+	if err == nil {
+		events = w.Events
+	} else {
+		f.app.log.Warn("changes of the files are found by comparing alone", "every", compareEvery.String(), "why", err)
+	}
+	go func() {
+		if w != nil {
+			defer w.Close()
+		}
+		compare := time.NewTicker(compareEvery)
+		defer compare.Stop()
+		settle := time.NewTimer(settleAfter)
+		settle.Stop()
+		f.follow(w)
+		looks := f.looks()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hup:
+				tell("SIGHUP")
+			case _, ok := <-events:
+				if !ok {
+					events = nil
+					continue
+				}
+				settle.Reset(settleAfter)
+			case <-settle.C:
+				looks = f.looks()
+				f.follow(w)
+				tell("the directory changed")
+			case <-compare.C:
+				f.follow(w)
+				if now := f.looks(); now != looks {
+					looks = now
+					tell("the files look different")
+				}
+			}
+		}
+	}()
+	return out
+}
+
+func (f *files) looks() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.was == nil {
+		return ""
+	}
+	return f.was.looks(f.app.chdir)
+}
+
+// follow has the directories watched from which something was read.
+func (f *files) follow(w *fsnotify.Watcher) {
+	f.mu.Lock()
+	rec := f.was
+	f.mu.Unlock()
+	if w == nil || rec == nil {
+		return
+	}
+	rec.mu.Lock()
+	dirs := sortedKeys(rec.dirs)
+	rec.mu.Unlock()
+	for _, d := range dirs {
+		if err := w.Add(filepath.Join(f.app.chdir, filepath.FromSlash(d))); err != nil {
+			f.app.log.Debug("a directory cannot be watched", "directory", d, "why", err)
+		}
+	}
+}
