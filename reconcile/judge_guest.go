@@ -289,7 +289,7 @@ func halfLeft(m *Machine, g *guest) (verdict, bool) {
 		return v, true
 	}
 	for _, h := range m.order {
-		if h == half.host || m.excluded(g, h, half.from) || h.showed(half.from) && g.settled(h) {
+		if h == half.host || m.excluded(g, h, half.from) || h.showed(half.from) && g.doubtful[h.name] == 0 {
 			continue
 		}
 		m.lookLater(h, half.from)
@@ -298,15 +298,6 @@ func halfLeft(m *Machine, g *guest) (verdict, bool) {
 	}
 	v.wish = &Wish{Guest: g.name, Kind: Halve, Host: half.host.name, Live: true, Why: v.why}
 	return v, true
-}
-
-// settled tells whether what a host showed of a guest, of which no job goes on, is
-// where a migration left it: a copy, a half, or nothing that could still come alive
-// by an operation of ours.
-func (g *guest) settled(h *host) bool {
-	s := g.sights[h.name]
-	live := s != nil && s.fact.State.Live()
-	return live || g.doubtful[h.name] == 0
 }
 
 // nowhere: no host that was seen has it.

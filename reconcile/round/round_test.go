@@ -112,8 +112,14 @@ func TestFourStartsAtATime(t *testing.T) {
 	for range 5 {
 		s.look()
 	}
-	if n := s.count(plan.DomainStart); n != 4 {
-		t.Fatalf("%d starts are under way on one host, not 4: %v", n, s.said)
+	begun := 0
+	for _, r := range s.said {
+		if r.Rule == "begin start" {
+			begun++
+		}
+	}
+	if n := s.count(plan.DomainStart); n != 4 || begun != 4 {
+		t.Fatalf("%d starts are begun, and %d under way, on one host, not 4: %v", begun, n, s.said)
 	}
 }
 
