@@ -12,7 +12,6 @@ import (
 	"3rc/reconcile"
 	"3rc/reconcile/loop/api"
 	"3rc/reconcile/round"
-	"3rc/schema/inventory"
 )
 
 // Planner looks at the hosts, plans as `3rc plan` does, and carries plans out.
@@ -138,7 +137,7 @@ func (l *Loop) guard(ctx context.Context, op plan.Op) error {
 func guestsOf(p *plan.Plan) []string {
 	var out []string
 	for _, c := range p.Changes {
-		if c.Class == inventory.Domain && c.Action != plan.Hold {
+		if c.Kind == "vm" && c.Action != plan.Hold {
 			out = append(out, c.Name)
 		}
 	}

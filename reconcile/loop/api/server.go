@@ -144,7 +144,7 @@ func (s *server) handler() http.Handler {
 		mux.Handle(path, h)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, http.StatusNotFound, "there are GET /v1/status, GET /v1/follow, POST /v1/preview and POST /v1/order (docs/api.md)")
+		refuse(w, http.StatusNotFound, "there are GET /v1/status, GET /v1/follow, POST /v1/preview, POST /v1/order and POST /v1/apply (docs/api.md)")
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
