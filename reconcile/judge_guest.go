@@ -41,7 +41,7 @@ var guestRules = []guestRule{
 	{"busy", func(m *Machine, g *guest) (verdict, bool) {
 		v := m.as(g)
 		for _, s := range g.seen() {
-			if s.fact.Job && s.host.state == Up {
+			if s.fact.Job && s.host.showed(Never) {
 				v.why = "libvirt is at work on it on " + s.host.name
 				return v, true
 			}
@@ -289,7 +289,7 @@ func halfLeft(m *Machine, g *guest) (verdict, bool) {
 		return v, true
 	}
 	for _, h := range m.order {
-		if h == half.host || m.excluded(g, h, half.from) || h.showed(half.from) && g.settled(h) {
+		if h == half.host || m.excluded(g, h, half.from) || h.showed(half.from) && g.doubtful[h.name] == 0 {
 			continue
 		}
 		m.lookLater(h, half.from)
@@ -298,17 +298,6 @@ func halfLeft(m *Machine, g *guest) (verdict, bool) {
 	}
 	v.wish = &Wish{Guest: g.name, Kind: Halve, Host: half.host.name, Live: true, Why: v.why}
 	return v, true
-}
-
-// settled tells whether what a host showed of a guest is where a migration left
-// it: a whole copy, a half of which no job goes on, or nothing that could still
-// come alive by an operation of ours.
-func (g *guest) settled(h *host) bool {
-	s := g.sights[h.name]
-	if s == nil || !s.fact.State.Live() {
-		return g.doubtful[h.name] == 0
-	}
-	return s.whole() || !s.fact.Job
 }
 
 // nowhere: no host that was seen has it.

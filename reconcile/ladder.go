@@ -525,11 +525,9 @@ func (m *Machine) sweepWish(g *guest, s *sight) *Wish {
 	return &Wish{Guest: g.name, Kind: Sweep, Host: s.host.name, Live: s.whole(), Why: fmt.Sprintf("it is on %s; what is left of it on %s goes", g.home.name, s.host.name)}
 }
 
-// sweptClean tells whether a returning host holds nothing stale any more.
+// sweptClean tells whether a returning host holds nothing stale any more, as far as
+// it was seen: it is not up before it has answered for a while.
 func (m *Machine) sweptClean(h *host) bool {
-	if h.viewSent <= h.since {
-		return false
-	}
 	for _, g := range sortedGuests(h.traces) {
 		s := g.sights[h.name]
 		if s != nil && g.home != h && !g.gone && g.pol.State != "ignored" {

@@ -77,13 +77,20 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 	if p.Pending() == 0 {
 		return a.finish(p, apply.Result{})
 	}
-	if err := a.alone(ctx, cfg.Cluster.Name, seen, fleet, f); err != nil {
+	watch, err := a.watchOf(ctx, cfg, f)
+	if err == nil && watch == nil {
+		err = a.alone(ctx, cfg.Cluster.Name, seen, fleet, f)
+	}
+	if err != nil {
 		return err
 	}
 	if saved == nil && !f.autoApprove {
 		if err := a.confirm("Do this? Only \"yes\" is taken: ", "yes"); err != nil {
 			return err
 		}
+	}
+	if watch != nil {
+		return a.handOver(ctx, watch, p, f)
 	}
 	return a.carryOut(ctx, cfg, fleet, p, &content.Source{Config: cfg, Images: seen.Images}, f.parallelism)
 }
@@ -176,7 +183,11 @@ func (a *app) confirm(question, want string) error {
 	if !isTerminal(a.in) && os.Getenv("RC3_INPUT") == "" {
 		return fmt.Errorf("there is no terminal to ask on: -auto-approve applies without asking")
 	}
-	fmt.Fprint(a.out, "\n"+question)
+	where := a.out
+	if a.jsonOut {
+		where = a.errOut // standard output is one document
+	}
+	fmt.Fprint(where, "\n"+question)
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(a.in).ReadString('\n')

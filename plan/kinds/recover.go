@@ -153,7 +153,8 @@ func (r *recovery) change(w *plan.Wish, where placement) []plan.Change {
 	return []plan.Change{c}
 }
 
-// yields finds guests that make room for one that has none: only those that say
+// yields finds guests that make room for one that has none, and does not run: a
+// move stops no healthy guest. They are only those that say
 // preempt = true, strictly lower, on a host that would then take it; the fewest,
 // of them the lowest.
 func (r *recovery) yields(where placement) []plan.Change {
@@ -161,7 +162,7 @@ func (r *recovery) yields(where placement) []plan.Change {
 	gone := map[string]bool{}
 	for _, w := range r.st.Wishes {
 		u, stuck := where.unplaced[w.Guest]
-		if !stuck {
+		if !stuck || w.Kind == plan.WishMigrate {
 			continue
 		}
 		var best []place.Guest

@@ -41,6 +41,7 @@ type host struct {
 	silent  string // why it does not answer to anybody; only tests of old say so
 	life    int    // counts power losses: what was under way then is no more
 	daemon  Daemon
+	ended   bool     // libvirtd ended, and has not served since: it finds out first what is there
 	reign   int      // counts the ends of libvirtd: what it had under way then is broken off
 	waiting []func() // what a hung libvirtd does when it goes on
 	late    []letter // what was sent while the network was cut
@@ -130,7 +131,7 @@ func (h *host) losePower() {
 func (h *host) die() {
 	h.booted, h.online, h.leaving = false, false, false
 	h.life++
-	h.waiting = nil
+	h.ended, h.waiting = false, nil
 	h.daemon = Up
 	h.reign++
 	for _, d := range h.sorted() {
@@ -288,17 +289,17 @@ func (f *Fleet) Libvirtd(name string, d Daemon) {
 	if !h.powered || !h.booted || h.daemon == d {
 		return
 	}
-	was := h.daemon
 	h.daemon = d
 	h.touch()
 	switch d {
 	case Stopped:
 		h.send(Notice{Host: name, Word: "closed"})
 		h.reign++
-		h.waiting = nil
+		h.ended, h.waiting = true, nil
 		f.migrationsAfter(h)
 	case Up:
-		if was == Stopped {
+		if h.ended {
+			h.ended = false
 			h.recover()
 		}
 		waiting := h.waiting
