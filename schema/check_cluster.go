@@ -92,7 +92,7 @@ func (c *checker) watch(w *Watch) {
 	case err != nil || perr != nil || n < 0 || n > 65535:
 		c.fail("Wrong value", "listen must be an address and a port, as in \"127.0.0.1:9433\".", w.At("listen"))
 	case !local && w.TokenFile.Empty() && w.ClientCA == "":
-		c.warn("Orders from anybody", "The watch listens to other machines, and anybody who reaches it can order it to fence and migrate. Set token_file, or cert_file, key_file and client_ca, or listen on 127.0.0.1.", w.At("listen"))
+		c.warn("Callers that nobody knows", "The watch listens to other machines, and has no way to know who calls: it answers nobody but callers on its own machine, and takes no orders there. Set token_file, or cert_file, key_file and client_ca, or listen on 127.0.0.1.", w.At("listen"))
 	}
 	switch {
 	case w.CertFile != "" && w.KeyFile.Empty():

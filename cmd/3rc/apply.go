@@ -176,7 +176,11 @@ func (a *app) confirm(question, want string) error {
 	if !isTerminal(a.in) && os.Getenv("RC3_INPUT") == "" {
 		return fmt.Errorf("there is no terminal to ask on: -auto-approve applies without asking")
 	}
-	fmt.Fprint(a.out, "\n"+question)
+	where := a.out
+	if a.jsonOut {
+		where = a.errOut // standard output is one document
+	}
+	fmt.Fprint(where, "\n"+question)
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(a.in).ReadString('\n')

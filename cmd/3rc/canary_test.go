@@ -152,6 +152,7 @@ var commands = [][]string{
 	{"apply"}, {"apply", "-auto-approve"}, {"apply", "a.plan"}, {"apply", "plans/stale.plan"}, {"apply", "plans/unread.plan"},
 	{"destroy"}, {"destroy", "-auto-approve"}, {"destroy", "vm.web"}, {"init"},
 	{"test"}, {"test", "-v", "-junit", "report.xml"}, {"test", canary[:6]},
+	{"status"}, {"status", "-json"}, {"status", "h1"}, {"drain", "h1"}, {"pause"}, {"migrate", "web0", "h1"}, {"migrate", "web[0]", "h1", "-auto-approve"}, {"fence", "h1"},
 	{"completion", "bash"}, {"__complete", "plan", "-target", ""}, {"__complete", "plan", "-var", ""}, {"help"}, {"plan", "-nosuch"}, {"nosuch"},
 }
 

@@ -47,6 +47,33 @@ func (a *app) completeAddresses(*cobra.Command, []string, string) ([]string, cob
 	return out, cobra.ShellCompDirectiveNoFileComp
 }
 
+// names says which names an argument may be.
+type names struct{ hosts, guests bool }
+
+// completeNames offers names for one argument after the other.
+func (a *app) completeNames(args ...names) cobra.CompletionFunc {
+	return func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+		cfg := a.loadQuietly()
+		if cfg == nil || len(given) >= len(args) {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var out []string
+		want := args[len(given)]
+		for _, h := range cfg.Hosts {
+			if want.hosts {
+				out = append(out, h.Name)
+			}
+		}
+		for _, vm := range cfg.VMs {
+			if want.guests {
+				out = append(out, vm.Name)
+			}
+		}
+		sort.Strings(out)
+		return out, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
 func (a *app) loadQuietly() *schema.Config {
 	given, err := a.settings()
 	if err != nil {
