@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -87,7 +88,7 @@ func (l *Loop) carryOut(effects []round.Effect) {
 // what is to be stored first.
 func acts(e round.Effect) bool {
 	switch e.(type) {
-	case round.Do, reconcile.OrderPower:
+	case round.Do, reconcile.OrderPower, barrier:
 		return true
 	}
 	return false
@@ -129,6 +130,8 @@ func (l *Loop) carry(e round.Effect) {
 		l.leaving = fmt.Errorf("%w: %s", ErrLeft, e.Why)
 	case round.Do:
 		l.do(e)
+	case barrier:
+		e.done <- nil
 	default:
 		panic(fmt.Sprintf("loop: no edge for a %T", e))
 	}
@@ -285,5 +288,7 @@ func (l *Loop) refused(e round.Effect, why string) {
 		l.ended(round.Ended{ID: e.ID, Outcome: round.NotDone, Why: why})
 	case reconcile.OrderPower:
 		l.handle(reconcile.PowerAnswered{Host: e.Host, Device: e.Device, Ordered: true, Sent: l.now(), Why: why})
+	case barrier:
+		e.done <- errors.New(why)
 	}
 }
