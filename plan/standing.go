@@ -55,6 +55,9 @@ const (
 	WishHalve WishKind = "halve"
 	// WishYield: shut down so that a guest of higher priority has room.
 	WishYield WishKind = "yield"
+	// WishApply: an apply changes it. Nobody wishes for that; the guest is reserved
+	// for as long as it lasts.
+	WishApply WishKind = "apply"
 )
 
 // Starts tells whether it ends with a guest started.

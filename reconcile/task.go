@@ -143,6 +143,8 @@ func (m *Machine) finished(g *guest, t *Task) {
 		g.wanted = ""
 	case Halve:
 		g.ran = false
+	case Applied:
+		g.born(m) // it may have been stopped and started
 	case Resume:
 		g.storage = false
 		g.born(m)

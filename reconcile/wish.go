@@ -21,6 +21,7 @@ const (
 	Resume    = plan.WishResume
 	Halve     = plan.WishHalve
 	Yield     = plan.WishYield
+	Applied   = plan.WishApply
 )
 
 // rungOf is the rung that a kind of wish stands on.

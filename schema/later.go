@@ -13,9 +13,7 @@ import (
 // act on, and what they belong to. Attributes and nested blocks say it with the
 // tag later; values of attributes are in laterValues.
 var laterBlocks = map[string]string{
-	"hysteresis": "watch",
-	"recovery":   "watch",
-	"kickstart":  "installation",
+	"kickstart": "installation",
 }
 
 // laterValues are the values of attributes that this version does not act on.
@@ -25,6 +23,12 @@ func laterValues(cfg *Config) []unused {
 		if p.Type != "" && p.Type != "dir" {
 			out = append(out, unused{"type = \"" + p.Type + "\"", "pool types other than dir", p.At("type")})
 		}
+	}
+	if cfg.Cluster.Unfenced == "locks" {
+		out = append(out, unused{"unfenced", "locks", cfg.Cluster.At("unfenced")})
+	}
+	if s := cfg.Cluster.State; s != nil && s.Type == "etcd" {
+		out = append(out, unused{"state \"etcd\"", "etcd", s.Range})
 	}
 	for _, i := range cfg.Images {
 		if strings.HasPrefix(i.URL, "https:") {

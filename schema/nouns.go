@@ -86,11 +86,11 @@ type Cluster struct {
 	RequiredVersion string   `hcl:"required_version" doc:"Versions of 3rc that may read this: a constraint on the version of 3rc, as in \">= 0.1\"."`
 	Tolerate        int      `hcl:"tolerate" default:"0" min:"0" doc:"Host losses that placement must always be able to absorb."`
 	MaxLost         Percent  `hcl:"max_lost" default:"34%" doc:"Breaker: with more hosts than this in trouble at once, watch only holds."`
-	Anchors         []string `hcl:"anchors" doc:"Addresses that the watcher must reach to believe its own eyes." later:"watch"`
-	Unfenced        string   `hcl:"unfenced" default:"hold" enum:"hold|locks" doc:"What becomes of guests of a silent host that nothing can fence: held, or started elsewhere where disk locks are proven to guard them." later:"watch"`
+	Anchors         []string `hcl:"anchors" doc:"Addresses that the watcher must reach to believe its own eyes."`
+	Unfenced        string   `hcl:"unfenced" default:"hold" enum:"hold|locks" doc:"What becomes of guests of a silent host that nothing can fence: held, or started elsewhere where disk locks are proven to guard them."`
 	State           *State   `hcl:"state" doc:"Where watch keeps its memory."`
-	Watch           *Watch   `hcl:"watch" doc:"The HA daemon's own settings." later:"watch"`
-	Notify          []Notify `hcl:"notify" doc:"Where to tell people." later:"watch"`
+	Watch           *Watch   `hcl:"watch" doc:"The HA daemon's own settings."`
+	Notify          []Notify `hcl:"notify" doc:"Where to tell people." later:"notify"`
 }
 
 // State is where the watch keeps its memory.
@@ -204,9 +204,9 @@ type Host struct {
 	Reserve     *Reserve          `hcl:"reserve" object:"true" doc:"What is kept for the host itself: { cpus, memory }."`
 	Overcommit  *Overcommit       `hcl:"overcommit" object:"true" doc:"{ cpus }: virtual CPUs per CPU, default 1. Memory is never overcommitted."`
 	Maintenance bool              `hcl:"maintenance" default:"false" doc:"true: drained by live migration, never a target."`
-	Hysteresis  *Ref              `hcl:"hysteresis" ref:"hysteresis" doc:"Thresholds by which it is judged. Default: the block named \"hosts\"." later:"watch"`
-	Probes      []Probe           `hcl:"probe" doc:"Signs of life beside libvirt's own." later:"watch"`
-	Fences      []Fence           `hcl:"fence" doc:"Ways to switch its power off, with proof." later:"watch"`
+	Hysteresis  *Ref              `hcl:"hysteresis" ref:"hysteresis" doc:"Thresholds by which it is judged. Default: the block named \"hosts\"."`
+	Probes      []Probe           `hcl:"probe" doc:"Signs of life beside libvirt's own."`
+	Fences      []Fence           `hcl:"fence" doc:"Ways to switch its power off, with proof."`
 }
 
 // Capacity is what a host has.
@@ -335,18 +335,18 @@ type VM struct {
 	NICs           []NIC    `hcl:"nic" doc:"Network interfaces."`
 	CloudInit      *CloudIn `hcl:"cloud_init" doc:"Seed for cloud-init (NoCloud): a small disk that the guest reads at its first start."`
 	Kickstart      *Ref     `hcl:"kickstart" ref:"kickstart" doc:"Unattended installation." later:"installation"`
-	Hysteresis     *Ref     `hcl:"hysteresis" ref:"hysteresis" doc:"Thresholds by which it is judged. Default: the block named \"guests\"." later:"watch"`
-	Recovery       *Ref     `hcl:"recovery" ref:"recovery" doc:"What is done when it fails. Default: the block named \"default\", else \"standard\", else three restarts and three other hosts within an hour." later:"watch"`
+	Hysteresis     *Ref     `hcl:"hysteresis" ref:"hysteresis" doc:"Thresholds by which it is judged. Default: the block named \"guests\"."`
+	Recovery       *Ref     `hcl:"recovery" ref:"recovery" doc:"What is done when it fails. Default: the block named \"default\", else \"standard\", else three restarts and three other hosts within an hour."`
 	Priority       int      `hcl:"priority" default:"0" doc:"Higher is placed and started first."`
-	Preempt        bool     `hcl:"preempt" default:"false" doc:"true: it may be shut down to make room for a guest of higher priority." later:"watch"`
+	Preempt        bool     `hcl:"preempt" default:"false" doc:"true: it may be shut down to make room for a guest of higher priority."`
 	After          []Ref    `hcl:"after" ref:"vm" doc:"Not started before those are healthy, or have been tried for after_timeout."`
-	AfterTimeout   Duration `hcl:"after_timeout" default:"5m" doc:"How long it waits for those in after." later:"watch"`
+	AfterTimeout   Duration `hcl:"after_timeout" default:"5m" doc:"How long it waits for those in after."`
 	State          string   `hcl:"state" default:"running" enum:"running|stopped|ignored" doc:"Wanted state."`
-	OnShutdown     string   `hcl:"on_guest_shutdown" default:"restart" enum:"restart|respect" doc:"A guest that shut itself down: restart starts it again, respect leaves it off." later:"watch"`
+	OnShutdown     string   `hcl:"on_guest_shutdown" default:"restart" enum:"restart|respect" doc:"A guest that shut itself down: restart starts it again, respect leaves it off."`
 	AllowRestart   bool     `hcl:"allow_restart" default:"false" doc:"May apply restart it for a change that cannot be made live?"`
 	Adopt          bool     `hcl:"adopt" default:"false" doc:"true: an unmarked guest of this name is taken over."`
 	Place          *PlaceIn `hcl:"place" doc:"On which hosts it may run."`
-	Probes         []Probe  `hcl:"probe" doc:"Signs of life." later:"watch"`
+	Probes         []Probe  `hcl:"probe" doc:"Signs of life."`
 	PreventDestroy bool     `hcl:"prevent_destroy" default:"false" doc:"Forbids undefine, volume deletion, replace and reinstall; kept in the mark."`
 	IgnoreChanges  []string `hcl:"ignore_changes" doc:"Attributes whose differences are left alone."`
 	XMLPatch       string   `hcl:"xml_patch" doc:"A <domain> fragment for what this page does not model." later:"xml_patch"`

@@ -77,13 +77,20 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 	if p.Pending() == 0 {
 		return a.finish(p, apply.Result{})
 	}
-	if err := a.alone(ctx, cfg.Cluster.Name, seen, fleet, f); err != nil {
+	watch, err := a.watchOf(ctx, cfg, f)
+	if err == nil && watch == nil {
+		err = a.alone(ctx, cfg.Cluster.Name, seen, fleet, f)
+	}
+	if err != nil {
 		return err
 	}
 	if saved == nil && !f.autoApprove {
 		if err := a.confirm("Do this? Only \"yes\" is taken: ", "yes"); err != nil {
 			return err
 		}
+	}
+	if watch != nil {
+		return a.handOver(ctx, watch, p, f)
 	}
 	return a.carryOut(ctx, cfg, fleet, p, &content.Source{Config: cfg, Images: seen.Images}, f.parallelism)
 }

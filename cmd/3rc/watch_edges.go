@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"3rc/apply"
 	"3rc/plan"
 	"3rc/providers/content"
 	"3rc/providers/fence"
@@ -247,6 +248,23 @@ func said(p reconcile.Power, err error) (reconcile.Power, string) {
 		return p, err.Error()
 	}
 	return p, ""
+}
+
+// Plan looks at the hosts and plans as `3rc plan` does.
+func (e *edges) Plan(ctx context.Context, c *loop.Loaded, targets []string) (*plan.Plan, error) {
+	return makePlan(c.Config, inventory.Snapshot{Views: e.fleet.Look(ctx, lookLimit), Images: c.Images}, targets)
+}
+
+// Carry carries a plan out as `3rc apply` does; the loop's own guard is asked too.
+func (e *edges) Carry(ctx context.Context, c *loop.Loaded, p *plan.Plan, o apply.Options) apply.Result {
+	alone, led := notTwice(e.fleet), o.Guard
+	o.Guard = func(ctx context.Context, op plan.Op) error {
+		if err := led(ctx, op); err != nil {
+			return err
+		}
+		return alone(ctx, op)
+	}
+	return apply.Run(ctx, p, e.fleet.Executor(&content.Source{Config: c.Config, Images: c.Images}), o)
 }
 
 // unclaimLimit bounds the taking back of claims at the end; one that stays is

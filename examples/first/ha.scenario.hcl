@@ -21,16 +21,28 @@ scenario "libvirtd dies" {
   limit { downtime = { web-0 = "1s", web-1 = "1s", web-2 = "1s" } }
 }
 
-# h1 loses power, and nothing can prove that: its guest is held until a person has looked and says so.
+# h1 loses power. Its BMC proves that, and its guest runs elsewhere within seconds.
+scenario "a host loses power" {
+  start = { web-0 = "h1", web-1 = "h2", web-2 = "h3" }
+  run   = "12m"
+  event "2m" { power_off = ["h1"] }
+  event "6m" { power_on = ["h1"] }
+  expect "2m20s" {
+    vm   = { web-0 = { state = "running", host = ["h2", "h3"] } }
+    host = { h1 = "fenced" }
+  }
+  expect "10m" { host = { h1 = "up" } }
+  limit { downtime = { web-0 = "15s", web-1 = "1s", web-2 = "1s" } }
+}
+
+# h1 and its BMC lose power together, so that nothing can prove it: its guest is held until a person has looked and says so.
 scenario "a host dies that nothing can fence" {
   start = { web-0 = "h1", web-1 = "h2", web-2 = "h3" }
   run   = "12m"
   event "2m" { power_off = ["h1"] }
+  event "2m" { bmc_down = ["h1"] }
   event "6m" { confirm_off = ["h1"] }
-  expect "5m" {
-    vm   = { web-0 = { state = "held" } }
-    host = { h1 = "down" }
-  }
+  expect "5m" { vm = { web-0 = { state = "held" } } }
   expect "6m30s" { vm = { web-0 = { state = "running", host = ["h2", "h3"] } } }
   limit { downtime = { web-0 = "4m30s", web-1 = "1s", web-2 = "1s" } }
 }

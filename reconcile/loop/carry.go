@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -69,16 +70,17 @@ func limitOf(m map[string]time.Duration, name string) time.Duration {
 
 // carryOut does what the round asked for, in its order.
 func (l *Loop) carryOut(effects []round.Effect) {
+	asked := l.asked()
 	for _, e := range effects {
 		if _, ok := e.(reconcile.Save); ok {
 			l.save()
 			continue
 		}
 		if acts(e) && !l.memory.settled() {
-			l.memory.waiting = append(l.memory.waiting, waiting{need: l.memory.want, effect: e, asked: l.asked()})
+			l.memory.waiting = append(l.memory.waiting, waiting{need: l.memory.want, effect: e, asked: asked})
 			continue
 		}
-		l.carry(e, l.asked())
+		l.carry(e, asked)
 	}
 	l.due = l.r.Next()
 }
@@ -87,7 +89,7 @@ func (l *Loop) carryOut(effects []round.Effect) {
 // what is to be stored first.
 func acts(e round.Effect) bool {
 	switch e.(type) {
-	case round.Do, reconcile.OrderPower:
+	case round.Do, reconcile.OrderPower, barrier:
 		return true
 	}
 	return false
@@ -130,6 +132,8 @@ func (l *Loop) carry(e round.Effect, asked reconcile.Instant) {
 		l.leaving = fmt.Errorf("%w: %s", ErrLeft, e.Why)
 	case round.Do:
 		l.do(e)
+	case barrier:
+		e.done <- nil
 	default:
 		panic(fmt.Sprintf("loop: no edge for a %T", e))
 	}
@@ -286,5 +290,7 @@ func (l *Loop) refused(e round.Effect, asked reconcile.Instant, why string) {
 		l.ended(round.Ended{ID: e.ID, Outcome: round.NotDone, Why: why})
 	case reconcile.OrderPower:
 		l.handle(reconcile.PowerAnswered{Host: e.Host, Device: e.Device, Ordered: true, Sent: asked, Why: why})
+	case barrier:
+		e.done <- errors.New(why)
 	}
 }

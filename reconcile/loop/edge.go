@@ -70,6 +70,7 @@ type Edges struct {
 	Probes  Probes
 	Power   Power
 	Claims  Claims
+	Planner Planner // nil: nothing is applied
 	Memory  Memory
 	Journal Journal
 	Clock   Clock

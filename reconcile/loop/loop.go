@@ -62,14 +62,15 @@ type Loaded struct {
 
 // Loop is a running watch.
 type Loop struct {
-	opts  Options
-	edges Edges
-	log   hclog.Logger
-	r     *round.Round
-	cfg   *schema.Config
-	inbox chan func()
-	over  chan struct{} // closed when nothing is taken any more
-	feed  *api.Feed
+	opts     Options
+	edges    Edges
+	log      hclog.Logger
+	r        *round.Round
+	cfg      *schema.Config
+	inbox    chan func()
+	over     chan struct{} // closed when nothing is taken any more
+	feed     *api.Feed
+	applying applying
 
 	ctx       context.Context
 	began     reconcile.Instant
@@ -93,7 +94,7 @@ var ErrLeft = errors.New("this watch gives way")
 // New begins a watch. Nothing is asked before Run.
 func New(opts Options, edges Edges) *Loop {
 	l := &Loop{
-		opts: opts, edges: edges, log: opts.Log, cfg: opts.Loaded.Config, reloads: reloads{digest: opts.Loaded.Digest}, inbox: make(chan func(), inboxSize), over: make(chan struct{}), feed: api.NewFeed(), due: reconcile.Never,
+		opts: opts, edges: edges, log: opts.Log, cfg: opts.Loaded.Config, reloads: reloads{digest: opts.Loaded.Digest}, inbox: make(chan func(), inboxSize), over: make(chan struct{}), feed: api.NewFeed(), applying: applying{stop: make(chan struct{})}, due: reconcile.Never,
 		hints: map[string]*hinted{},
 	}
 	if l.log == nil {
@@ -244,6 +245,7 @@ func (l *Loop) post(f func()) {
 // end waits for what is under way, stores what is known, and says why it is over.
 func (l *Loop) end(hints <-chan Hint) error {
 	l.ending = true
+	l.applying.once.Do(func() { close(l.applying.stop) })
 	if l.busy > 0 {
 		l.log.Info("ending; operations under way are waited for", "operations", l.busy, "at most", farewell.String())
 	}

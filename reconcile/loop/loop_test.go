@@ -235,6 +235,69 @@ func TestOrdersAndQuestions(t *testing.T) {
 	})
 }
 
+// TestAnApplyThroughTheWatchIsNoFailure: a guest that apply stops and starts is left
+// alone by recovery, and a plan that is not the watch's own is refused.
+func TestAnApplyThroughTheWatchIsNoFailure(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		next := &Loaded{Config: w.cfg, Digest: "1"}
+		l, end := w.begin(func(o *Options) {
+			o.Reload = func(context.Context) (*Loaded, error) { return next, nil }
+		})
+		ctx := context.Background()
+		w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
+		w.wait(20 * time.Second)
+		next = &Loaded{Config: loadText(t, strings.Replace(fleetText, "  memory = \"1GiB\"\n", "  memory = \"2GiB\"\n  allow_restart = true\n", 1)), Digest: "2"}
+		p, err := w.Plan(ctx, next, nil)
+		if err != nil || p.Pending() == 0 {
+			t.Fatal(p, err)
+		}
+		if err := l.Apply(ctx, api.ApplyRequest{Digest: "other", Parallelism: 4}, func(api.ApplyEvent) {}); err == nil || !strings.Contains(err.Error(), "another one") {
+			t.Errorf("a plan of another digest: %v", err)
+		}
+		var stages []string
+		if err := l.Apply(ctx, api.ApplyRequest{Digest: p.Digest(), Parallelism: 4}, func(e api.ApplyEvent) { stages = append(stages, e.Stage) }); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(stages, "failed") || slices.Contains(stages, "skipped") || !slices.Contains(stages, "done") {
+			t.Errorf("%v", stages)
+		}
+		w.wait(time.Minute)
+		if p, err = w.Plan(ctx, next, nil); err != nil || p.Pending() != 0 {
+			t.Errorf("after it: %+v, %v", p.Changes, err)
+		}
+		if n := w.decided("begin restart") + w.decided("begin start"); n != 0 || w.decided("begin apply") != 1 || w.decided("end apply") != 1 {
+			t.Errorf("decided: %v", w.rules())
+		}
+		if w.running("web") != "[h1]" {
+			t.Errorf("web is on %s", w.running("web"))
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTheFilesAreAppliedAsTheyChange, where the watch is told to do so.
+func TestTheFilesAreAppliedAsTheyChange(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		changed := make(chan string)
+		next := &Loaded{Config: loadText(t, strings.Replace(fleetText, "  vcpus  = 1\n", "  vcpus  = 1\n  description = \"front\"\n", 1)), Digest: "2"}
+		_, end := w.begin(func(o *Options) {
+			o.Mode, o.Changed = ApplyAll, changed
+			o.Reload = func(context.Context) (*Loaded, error) { return next, nil }
+		})
+		w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
+		changed <- "the directory changed"
+		w.until(time.Minute, "applied", func() bool { return w.decided("apply ends") == 1 })
+		if p, err := w.Plan(context.Background(), next, nil); err != nil || p.Pending() != 0 {
+			t.Errorf("%+v, %v", p.Changes, err)
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestAnEndWaitsForWhatIsUnderWay(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		l, end := w.begin(nil)

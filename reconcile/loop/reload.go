@@ -83,7 +83,15 @@ func (l *Loop) configure(c *Loaded) {
 	l.decided(reconcile.Record{At: l.now(), Rule: "configured", Because: "the files changed: " + short(c.Digest), Tell: true})
 	now, self := l.now(), l.opts.Self(c.Config)
 	l.write(now, store.Configured{Config: c.Digest, Self: self, Images: c.Images})
+	defer l.changed()
 	l.carryOut(l.r.Configure(c.Config, c.Images, self, now))
+}
+
+// changed has the files applied, if that is what the watch is for.
+func (l *Loop) changed() {
+	if l.opts.Mode == ApplyAll && l.edges.Planner != nil && !l.ending {
+		l.applyChanged()
+	}
 }
 
 func short(digest string) string { return digest[:min(12, len(digest))] }

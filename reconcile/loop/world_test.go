@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"3rc/apply"
 	"3rc/plan"
 	"3rc/plan/kinds"
 	"3rc/providers/fake"
@@ -311,6 +312,25 @@ func (w *world) asked(host string) int {
 	return w.looks[host]
 }
 
+// Plan and Carry are those of apply, over the fleet.
+func (w *world) Plan(_ context.Context, c *Loaded, targets []string) (*plan.Plan, error) {
+	var views map[string]inventory.View
+	w.with(func(f *fake.Fleet) { views = f.Look() })
+	in := &plan.Input{Config: c.Config, Seen: inventory.Snapshot{Views: views}}
+	return plan.Build(in, plan.Diff(in, kinds.All()), targets), nil
+}
+
+func (w *world) Carry(ctx context.Context, _ *Loaded, p *plan.Plan, o apply.Options) apply.Result {
+	return apply.Run(ctx, p, executor{w}, o)
+}
+
+type executor struct{ w *world }
+
+func (x executor) Do(ctx context.Context, op plan.Op, _ func(done, total uint64)) error {
+	err, late := call(ctx, x.w, func(f *fake.Fleet, answer func(error)) { f.Begin(op, answer) })
+	return errors.Join(err, late)
+}
+
 // still are the hosts that are to be reached although no file names them.
 func (w *world) still() []string {
 	w.mu.Lock()
@@ -370,7 +390,7 @@ func (w *world) begin(change func(*Options)) (*Loop, func() error) {
 	if change != nil {
 		change(&opts)
 	}
-	l := New(opts, Edges{Hosts: w, Probes: w, Power: w, Memory: w, Claims: w, Journal: w, Clock: w, Use: w.use})
+	l := New(opts, Edges{Hosts: w, Probes: w, Power: w, Memory: w, Claims: w, Planner: w, Journal: w, Clock: w, Use: w.use})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()

@@ -137,11 +137,14 @@ func (s *server) handler() http.Handler {
 		}
 	})
 	mux.HandleFunc("GET /v1/follow", s.follow)
+	if b, ok := s.b.(Applier); ok {
+		mux.HandleFunc("POST /v1/apply", func(w http.ResponseWriter, r *http.Request) { s.apply(w, r, b) })
+	}
 	for path, h := range s.o.More {
 		mux.Handle(path, h)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, http.StatusNotFound, "there are GET /v1/status, GET /v1/follow, POST /v1/preview and POST /v1/order (docs/api.md)")
+		refuse(w, http.StatusNotFound, "there are GET /v1/status, GET /v1/follow, POST /v1/preview, POST /v1/order and POST /v1/apply (docs/api.md)")
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
