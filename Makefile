@@ -12,7 +12,7 @@ PURE := ./schema/... ./plan/... ./apply/... ./reconcile/... ./providers/conform/
 FUZZTIME ?= 3m
 TRIALS ?= 1000000
 
-.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench clean setup setup-build lab-test
+.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench clean setup setup-build format lab-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,18 +29,20 @@ build: setup-build ## bin/3rc
 demo: setup build ## three real hosts and the main job, end to end
 	@fixtures/demo
 
-check: setup-build ## format, vet, staticcheck, floors and pure tests: for every save
+format: setup-build
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted (gofmt -w): $$out"; exit 1; fi
+
+check: format ## format, vet, staticcheck, floors and pure tests: for every save
 	@CGO_ENABLED=0 go vet $(PURE)
 	@CGO_ENABLED=0 go tool staticcheck $(PURE)
 	@CGO_ENABLED=0 go test -short $(PURE)
 	@go test ./fixtures/floors ./fixtures/mutants
 
-test: setup ## all tests, the lab included
-	@$(MAKE) --no-print-directory check
+# What check looks at is looked at once, with the rest: nothing is run twice.
+test: setup format ## all tests, the lab included
 	@go vet -tags lab ./... && go tool staticcheck -tags lab ./...
-	@CGO_ENABLED=0 go test -timeout 30m ./schema/... ./reconcile/...
-	@go test ./cmd/... ./providers/...
+	@CGO_ENABLED=0 go test -timeout 30m $(PURE)
+	@go test $$(go list ./cmd/... ./providers/... | grep -vxF "$$(go list $(PURE))") ./fixtures/floors ./fixtures/mutants
 	@$(MAKE) --no-print-directory lab-test
 
 # The lab has fixed addresses, so that packages take turns (-p 1). It goes down

@@ -370,8 +370,9 @@ func (m *Machine) gate(g *guest, v verdict) verdict {
 	why := m.breaking()
 	blocked := why != "" && (w.Moves() || m.paused || !m.leads)
 	switch {
-	case w.Kind == Move && blocked:
+	case w.Kind == Move && (blocked || m.unanswered(w)):
 		v.wish = nil // it runs: nothing is urgent
+		m.wakeGuestAt(g, m.now.Add(m.fastest()))
 		return v
 	case blocked:
 		return hold(why)
@@ -405,6 +406,13 @@ func (m *Machine) furnish(g *guest, w *Wish) {
 	if s := g.sights[w.Host]; s != nil {
 		w.Defined = s.fact.Persistent
 	}
+}
+
+// unanswered tells whether a host that a move needs did not answer its last
+// question, even if nobody can say whose fault that is.
+func (m *Machine) unanswered(w *Wish) bool {
+	from, to := m.hosts[w.Host], m.hosts[w.Target]
+	return from != nil && len(from.pending) > 0 || to != nil && len(to.pending) > 0
 }
 
 // waking tells whether the watcher stalled a moment ago, and what happened in its

@@ -73,7 +73,11 @@ func (f *Fleet) Sicken(guest string) { f.guest(guest).sick = true; f.touch() }
 // as it should be.
 func (f *Fleet) Heals(guest string) {
 	f.guest(guest).sick = false
-	f.each(guest, func(p *process) { p.hung = false; p.h.touch() })
+	for _, p := range f.guest(guest).procs { // one whose memory is between two hosts, too
+		p.hung = false
+		p.h.touch()
+	}
+	f.touch()
 }
 
 // FailStart makes the next starts of a guest fail, on these hosts or on any.

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -85,6 +87,9 @@ func TestKilledWhileItSaves(t *testing.T) {
 	dir := t.TempDir()
 	for range kills {
 		saving, saved := killed(t, dir, time.Duration(rnd.Int64N(int64(60*time.Millisecond))))
+		if _, err := os.Stat(filepath.Join(dir, "state.db")); saved == 0 && errors.Is(err, fs.ErrNotExist) {
+			continue // on a busy machine the first may be killed before it has made its file
+		}
 		m := peeked(t, dir)
 		if m == nil {
 			if saved > 0 {

@@ -162,8 +162,13 @@ func (c *checker) fence(host string) {
 		c.fail("9 obeyed", "%s is in maintenance, and is fenced", host)
 	}
 	c.bounded(host + " is fenced")
+	c.sighted(host + " is fenced")
+}
+
+// sighted: nothing while the watch is cut off, once it may have noticed.
+func (c *checker) sighted(what string) {
 	if c.w.cut && c.w.now()-c.w.cutAt > blindAfter {
-		c.fail("4 while blind", "%s is fenced, and the watch has been cut off since %s", host, stamp(c.w.cutAt))
+		c.fail("4 while blind", "%s, and the watch has been cut off since %s", what, stamp(c.w.cutAt))
 	}
 }
 
@@ -216,6 +221,7 @@ func (c *checker) op(op plan.Op) {
 	}
 	if moves := op.Verb == plan.DomainMigrate || c.rung[op.Name] == string(plan.WishRelocate) || c.rung[op.Name] == string(plan.WishReinstall); moves {
 		c.bounded(fmt.Sprintf("%s of %s", op.Verb, op.Name))
+		c.sighted(fmt.Sprintf("%s of %s is ordered", op.Verb, op.Name))
 	}
 	if vm.PreventDestroy && op.Verb == plan.DomainInstall {
 		c.fail("9 obeyed", "%s has prevent_destroy, and is installed anew", op.Name)

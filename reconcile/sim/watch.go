@@ -408,12 +408,13 @@ func (x *watch) begin(op plan.Op, then func(error)) {
 	}
 	x.w.q.After(limit, func() { end(fake.ErrTimeout) })
 	ends := x.w.fleet.HostState(op.Host).Ends
+	lost := x.w.cut // what is sent while the watcher is cut off never arrives
 	var alive func()
 	alive = func() {
 		if over || x.stopped {
 			return
 		}
-		if x.w.dead(op.Host) || x.w.fleet.HostState(op.Host).Ends != ends {
+		if lost || x.w.dead(op.Host) || x.w.fleet.HostState(op.Host).Ends != ends {
 			end(fake.ErrTimeout)
 			return
 		}
