@@ -299,18 +299,24 @@ func (h *host) house(g *guest, in bool) {
 // enough of them were sent to say that none was, and the first of them is known to
 // have failed. The newest answer counts, too, as long as nothing that was asked
 // after it is known to have failed: with fall = 1, the only question that counts
-// is always under way.
-func (s *signs) lively(since Instant, fall int) (good, complete bool) {
+// is always under way. What was asked by overdue, and has no answer yet, failed as
+// far as the host is concerned: a guest may take longer to answer than a host, and
+// its host's judgement does not wait for that. failed is the newest that did.
+func (s *signs) lively(since Instant, fall int, overdue Instant) (good, complete bool, failed Instant) {
 	n := 0
+	failed = s.bad
 	for _, x := range s.ring {
 		if x.sent < since {
 			continue
 		}
 		n++
 		good = good || x.answer == Good
+		if x.answer == Unknown && x.sent <= overdue {
+			failed = max(failed, x.sent)
+		}
 	}
-	good = good || s.good != Never && s.good >= since && s.good >= s.bad
-	return good, n >= fall && s.bad >= since
+	good = good || s.good != Never && s.good >= since && s.good >= failed
+	return good, n >= fall && failed >= since, failed
 }
 
 // showed tells whether the host is seen, and its View was asked for later than

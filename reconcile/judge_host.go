@@ -113,17 +113,17 @@ func (m *Machine) alive(h *host) (good, complete bool) {
 	complete = true
 	silent := Never // the newest question that is known to have failed
 	for i := range h.probes {
-		g, c := h.probes[i].lively(since, h.t().Fall)
+		g, c, failed := h.probes[i].lively(since, h.t().Fall, Never)
 		good, complete = good || g, complete && c
-		silent = max(silent, h.probes[i].bad)
+		silent = max(silent, failed)
 	}
 	for _, g := range h.residents() {
 		if !g.outside() {
 			continue
 		}
-		ok, c := g.signs.lively(since, h.t().Fall)
+		ok, c, failed := g.signs.lively(since, h.t().Fall, m.now.Add(-h.t().Timeout))
 		good, complete = good || ok, complete && c
-		silent = max(silent, g.signs.bad)
+		silent = max(silent, failed)
 	}
 	if complete && !good {
 		ok, askable := m.reached(h, silent)

@@ -37,6 +37,7 @@ type host struct {
 	name   string
 	asking *lane
 	acting *lane
+	work   occupied
 	err    error // the URI cannot be understood
 }
 

@@ -70,16 +70,17 @@ func limitOf(m map[string]time.Duration, name string) time.Duration {
 
 // carryOut does what the round asked for, in its order.
 func (l *Loop) carryOut(effects []round.Effect) {
+	asked := l.asked()
 	for _, e := range effects {
 		if _, ok := e.(reconcile.Save); ok {
 			l.save()
 			continue
 		}
 		if acts(e) && !l.memory.settled() {
-			l.memory.waiting = append(l.memory.waiting, waiting{need: l.memory.want, effect: e})
+			l.memory.waiting = append(l.memory.waiting, waiting{need: l.memory.want, effect: e, asked: asked})
 			continue
 		}
-		l.carry(e)
+		l.carry(e, asked)
 	}
 	l.due = l.r.Next()
 }
@@ -94,7 +95,8 @@ func acts(e round.Effect) bool {
 	return false
 }
 
-func (l *Loop) carry(e round.Effect) {
+// carry carries one effect out, which the round asked for at that instant.
+func (l *Loop) carry(e round.Effect, asked reconcile.Instant) {
 	switch e := e.(type) {
 	case reconcile.Look:
 		l.look(e)
@@ -119,7 +121,7 @@ func (l *Loop) carry(e round.Effect) {
 	case reconcile.ReadPower:
 		l.readPower(e)
 	case reconcile.OrderPower:
-		l.orderPower(e)
+		l.orderPower(e, asked)
 	case reconcile.Refresh:
 		l.refresh(e)
 	case reconcile.WriteClaim:
@@ -214,10 +216,10 @@ func (l *Loop) readPower(e reconcile.ReadPower) {
 }
 
 // orderPower gives an order. It is finished once it was sent, also when the watch
-// ends meanwhile.
-func (l *Loop) orderPower(e reconcile.OrderPower) {
+// ends meanwhile. The round knows it again by the instant at which it asked for it,
+// which is before what had to be stored first was stored.
+func (l *Loop) orderPower(e reconcile.OrderPower, sent reconcile.Instant) {
 	l.busy++
-	sent := l.now()
 	within(l, orderLimit, func(ctx context.Context) power {
 		p, why := l.edges.Power.Order(ctx, e.Host, e.Device, e.On)
 		return power{p, why}
@@ -282,12 +284,12 @@ func (l *Loop) ended(e round.Ended) {
 
 // refused answers for an effect that was not carried out, because nothing may be
 // done that cannot be stored first.
-func (l *Loop) refused(e round.Effect, why string) {
+func (l *Loop) refused(e round.Effect, asked reconcile.Instant, why string) {
 	switch e := e.(type) {
 	case round.Do:
 		l.ended(round.Ended{ID: e.ID, Outcome: round.NotDone, Why: why})
 	case reconcile.OrderPower:
-		l.handle(reconcile.PowerAnswered{Host: e.Host, Device: e.Device, Ordered: true, Sent: l.now(), Why: why})
+		l.handle(reconcile.PowerAnswered{Host: e.Host, Device: e.Device, Ordered: true, Sent: asked, Why: why})
 	case barrier:
 		e.done <- errors.New(why)
 	}

@@ -37,6 +37,28 @@ func TestAGuestOfALostHostRunsElsewhere(t *testing.T) {
 	})
 }
 
+// TestAnOrderAfterASlowSave: storing takes its time on a real disk, and the
+// answer to an order that waited for it is taken for what it is.
+func TestAnOrderAfterASlowSave(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		_, end := w.begin(nil)
+		w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
+		w.mu.Lock()
+		w.slow = 80 * time.Millisecond
+		w.mu.Unlock()
+		w.wait(time.Minute)
+		w.with(func(f *fake.Fleet) { f.Cut("h1") })
+		took := w.until(30*time.Second, "elsewhere", func() bool { return slices.Contains([]string{"[h2]", "[h3]"}, w.running("web")) })
+		t.Logf("cut to process: %s", took)
+		if n := w.decided("order failed"); n != 0 {
+			t.Errorf("orders failed: %d", n)
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestWhatCannotBeStoredIsNotDone: neither fencing nor a start while the disk is
 // full, and everything once there is room again.
 func TestWhatCannotBeStoredIsNotDone(t *testing.T) {

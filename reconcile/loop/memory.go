@@ -29,6 +29,7 @@ type memory struct {
 type waiting struct {
 	need   int
 	effect round.Effect
+	asked  reconcile.Instant // when the round asked for it
 }
 
 // settled tells whether everything that was to be stored is.
@@ -73,11 +74,11 @@ func (l *Loop) storedUpTo(n int, err error) {
 		l.decided(reconcile.Record{At: l.now(), Rule: "memory stored again", Because: "the state directory can be written again", Tell: true})
 	}
 	m.saved = max(m.saved, n)
-	var ready []round.Effect
+	var ready []waiting
 	kept := m.waiting[:0:0]
 	for _, w := range m.waiting {
 		if w.need <= m.saved {
-			ready = append(ready, w.effect)
+			ready = append(ready, w)
 		} else {
 			kept = append(kept, w)
 		}
@@ -86,8 +87,8 @@ func (l *Loop) storedUpTo(n int, err error) {
 	if !m.settled() {
 		l.store()
 	}
-	for _, e := range ready {
-		l.carry(e)
+	for _, w := range ready {
+		l.carry(w.effect, w.asked)
 	}
 }
 
@@ -110,6 +111,6 @@ func (l *Loop) notStored(err error) {
 	})
 	context.AfterFunc(l.ctx, func() { again.Stop() })
 	for _, w := range refused {
-		l.refused(w.effect, "it could not be stored before: "+err.Error())
+		l.refused(w.effect, w.asked, "it could not be stored before: "+err.Error())
 	}
 }

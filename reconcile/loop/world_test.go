@@ -35,8 +35,9 @@ type world struct {
 	hints   chan Hint
 	look    func(ctx context.Context, host string) bool // false: it is to hang
 	saves   int
-	refuse  error // what Save says
-	hang    bool  // Save does not return
+	refuse  error         // what Save says
+	hang    bool          // Save does not return
+	slow    time.Duration // that a Save takes
 	memory  []byte
 	records []reconcile.Record
 	looks   map[string]int
@@ -266,8 +267,9 @@ func (w *world) Save(ctx context.Context, m *reconcile.Memory) error {
 		return err
 	}
 	w.mu.Lock()
-	hang, refuse := w.hang, w.refuse
+	hang, refuse, slow := w.hang, w.refuse, w.slow
 	w.mu.Unlock()
+	w.wait(slow)
 	if hang {
 		<-ctx.Done()
 		return ctx.Err()
