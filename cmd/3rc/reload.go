@@ -35,16 +35,20 @@ const (
 // record is a file system that remembers what was read from it.
 type record struct {
 	fs.FS
+	dir   string
 	mu    sync.Mutex
 	files map[string]string // name to a digest of its content
 	dirs  map[string]bool
+	looks map[string]string // how what was read looked from outside, right before
 }
 
 func newRecord(dir string) *record {
-	return &record{FS: os.DirFS(dir), files: map[string]string{}, dirs: map[string]bool{".": true}}
+	return &record{FS: os.DirFS(dir), dir: dir, files: map[string]string{}, dirs: map[string]bool{}, looks: map[string]string{}}
 }
 
 func (r *record) ReadFile(name string) ([]byte, error) {
+	r.note(name)
+	r.note(path.Dir(name))
 	b, err := fs.ReadFile(r.FS, name)
 	sum := sha256.Sum256(b)
 	r.mu.Lock()
@@ -55,6 +59,7 @@ func (r *record) ReadFile(name string) ([]byte, error) {
 }
 
 func (r *record) ReadDir(name string) ([]fs.DirEntry, error) {
+	r.note(name)
 	r.mu.Lock()
 	r.dirs[name] = true
 	r.mu.Unlock()
@@ -74,21 +79,35 @@ func (r *record) digest(given []schema.Setting) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// looks are how the files that were read, and the directories around them, look
-// from outside.
-func (r *record) looks(dir string) string {
+// note remembers how a file or directory looks. What changes while it is read then
+// looks different afterwards.
+func (r *record) note(name string) {
+	look := r.look(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := sha256.New()
-	for _, n := range append(sortedKeys(r.files), sortedKeys(r.dirs)...) {
-		st, err := os.Stat(filepath.Join(dir, filepath.FromSlash(n)))
-		if err != nil {
-			fmt.Fprintf(h, "%s absent\n", n)
-			continue
-		}
-		fmt.Fprintf(h, "%s %d %d\n", n, st.Size(), st.ModTime().UnixNano())
+	if _, known := r.looks[name]; !known {
+		r.looks[name] = look
 	}
-	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (r *record) look(name string) string {
+	st, err := os.Stat(filepath.Join(r.dir, filepath.FromSlash(name)))
+	if err != nil {
+		return "absent"
+	}
+	return fmt.Sprint(st.Size(), " ", st.ModTime().UnixNano())
+}
+
+// changed tells whether anything that was read looks different now.
+func (r *record) changed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, was := range r.looks {
+		if r.look(name) != was {
+			return true
+		}
+	}
+	return false
 }
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -140,67 +159,71 @@ func (f *files) watch(ctx context.Context, hup <-chan os.Signal) <-chan string {
 		}
 	}
 	var events chan fsnotify.Event
-	var errs chan error
 	w, err := fsnotify.NewWatcher()
 	if err == nil {
-		events, errs = w.Events, w.Errors
+		events = w.Events
 	} else {
 		f.app.log.Warn("changes of the files are found by comparing alone", "every", compareEvery.String(), "why", err)
 	}
-	go func() {
-		if w != nil {
-			defer w.Close()
-		}
-		compare := time.NewTicker(compareEvery)
-		defer compare.Stop()
-		settle := time.NewTimer(settleAfter)
-		settle.Stop()
-		f.follow(w)
-		looks := f.looks()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hup:
-				tell("SIGHUP")
-			case _, ok := <-events:
-				if !ok {
-					events = nil
-					continue
-				}
-				settle.Reset(settleAfter)
-			case err, ok := <-errs:
-				// Nothing more is told until somebody takes it. Too many changes at once are
-				// one of the errors.
-				if !ok {
-					errs = nil
-					continue
-				}
-				f.app.log.Debug("changes of the files may have been missed", "why", err)
-				settle.Reset(settleAfter)
-			case <-settle.C:
-				looks = f.looks()
-				f.follow(w)
-				tell("the directory changed")
-			case <-compare.C:
-				f.follow(w)
-				if now := f.looks(); now != looks {
-					looks = now
-					tell("the files look different")
-				}
-			}
-		}
-	}()
+	f.follow(w)
+	if f.changed() {
+		tell("the files changed since they were read")
+	}
+	go f.look(ctx, w, events, hup, tell)
 	return out
 }
 
-func (f *files) looks() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.was == nil {
-		return ""
+// look waits for whatever may mean that the files changed.
+func (f *files) look(ctx context.Context, w *fsnotify.Watcher, events <-chan fsnotify.Event, hup <-chan os.Signal, tell func(string)) {
+	if w != nil {
+		defer w.Close()
 	}
-	return f.was.looks(f.app.chdir)
+	compare := time.NewTicker(compareEvery)
+	defer compare.Stop()
+	settle := time.NewTimer(settleAfter)
+	settle.Stop()
+	var errs <-chan error
+	if w != nil {
+		errs = w.Errors
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			tell("SIGHUP")
+		case _, ok := <-events:
+			if !ok {
+				events = nil
+				continue
+			}
+			settle.Reset(settleAfter)
+		case err, ok := <-errs:
+			// Nothing more is told until somebody takes it. Too many changes at once are
+			// one of the errors.
+			if !ok {
+				errs = nil
+				continue
+			}
+			f.app.log.Debug("changes of the files may have been missed", "why", err)
+			settle.Reset(settleAfter)
+		case <-settle.C:
+			f.follow(w)
+			tell("the directory changed")
+		case <-compare.C:
+			f.follow(w)
+			if f.changed() {
+				tell("the files look different")
+			}
+		}
+	}
+}
+
+func (f *files) changed() bool {
+	f.mu.Lock()
+	rec := f.was
+	f.mu.Unlock()
+	return rec != nil && rec.changed()
 }
 
 // follow has the directories watched from which something was read.

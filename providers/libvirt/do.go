@@ -146,7 +146,9 @@ func (x *Executor) Do(ctx context.Context, op plan.Op, progress func(done, total
 			defer cancel()
 		}
 		if err = j.reach(ctx); err == nil {
+			j.host.work.begin(j, time.Now())
 			err = v.do(ctx, j)
+			j.host.work.end(j, time.Now())
 		}
 	}
 	return j.judge(tried, err)

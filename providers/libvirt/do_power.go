@@ -22,9 +22,7 @@ func startDomain(ctx context.Context, j *job) error {
 	if s.state != inventory.StateOff {
 		return faultf(ErrStale, "it was to be off, and %v", s)
 	}
-	j.host.starts.begin(j, time.Now())
 	err = j.actDomain(ctx, func(d *lv.Domain) error { return d.Create() })
-	j.host.starts.end(j, time.Now())
 	return j.settle(ctx, err, running)
 }
 

@@ -37,7 +37,7 @@ type host struct {
 	name   string
 	asking *lane
 	acting *lane
-	starts starting
+	work   occupied
 	err    error // the URI cannot be understood
 }
 

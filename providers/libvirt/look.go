@@ -52,8 +52,8 @@ func (f *Fleet) LookAt(ctx context.Context, name string, limit time.Duration) in
 
 // Ask asks one host for everything, as long as ctx permits. With an error, which
 // is an *Error, the View is unseen; the kind tells whether the host was silent, or
-// our own side could not ask (ErrLocal), which is so as well while a start of ours
-// keeps libvirt from answering.
+// our own side could not ask (ErrLocal), which is so as well while an operation of
+// ours keeps libvirt from answering.
 func (f *Fleet) Ask(ctx context.Context, name string) (inventory.View, error) {
 	unseen := inventory.View{Host: name, TakenAt: time.Now()}
 	h, err := f.host(name)
@@ -66,8 +66,8 @@ func (f *Fleet) Ask(ctx context.Context, name string) (inventory.View, error) {
 		// behind. That is no news of the host, so it is asked once more.
 		v, err = run(ctx, h.asking, look)
 	}
-	if kindOf(err) == errSilent && h.starts.excuse(unseen.TakenAt, time.Now()) {
-		err = faultf(ErrLocal, "libvirt is busy with a start of ours: %s", plain(err))
+	if kindOf(err) == errSilent && h.work.excuse(unseen.TakenAt, time.Now()) {
+		err = faultf(ErrLocal, "libvirt is busy with an operation of ours: %s", plain(err))
 	}
 	if err != nil {
 		return unseen, worded(name, "looking", err)

@@ -70,16 +70,17 @@ func limitOf(m map[string]time.Duration, name string) time.Duration {
 
 // carryOut does what the round asked for, in its order.
 func (l *Loop) carryOut(effects []round.Effect) {
+	asked := l.asked()
 	for _, e := range effects {
 		if _, ok := e.(reconcile.Save); ok {
 			l.save()
 			continue
 		}
 		if acts(e) && !l.memory.settled() {
-			l.memory.waiting = append(l.memory.waiting, waiting{need: l.memory.want, effect: e, asked: l.asked()})
+			l.memory.waiting = append(l.memory.waiting, waiting{need: l.memory.want, effect: e, asked: asked})
 			continue
 		}
-		l.carry(e, l.asked())
+		l.carry(e, asked)
 	}
 	l.due = l.r.Next()
 }

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-func TestAStartExcusesALateListing(t *testing.T) {
+func TestAnOperationExcusesALateListing(t *testing.T) {
 	zero := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	at := func(s float64) time.Time { return zero.Add(time.Duration(s * float64(time.Second))) }
-	var s starting
+	var s occupied
 	quick, hung := new(job), new(job)
 	want := func(asked, now float64, excused bool) {
 		t.Helper()
