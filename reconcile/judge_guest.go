@@ -552,7 +552,7 @@ func runningHere(m *Machine, g *guest) (verdict, bool) {
 		return verdict{}, false
 	}
 	g.ran, g.stated = true, statement{}
-	g.loss, g.lossOf, g.lostAt, g.unplaced, g.yielded, g.storage, g.quit = Epoch{}, nil, Never, "", false, false, false
+	g.loss, g.lossOf, g.lostAt, g.unplaced, g.owed, g.yielded, g.storage, g.quit = Epoch{}, nil, Never, "", "", false, false, false
 	if g.ailing() {
 		g.good = Never
 		return m.climb(g, NoRung, "it runs, and its probes are bad"), true
