@@ -12,7 +12,7 @@ PURE := ./schema/... ./plan/... ./apply/... ./reconcile/... ./providers/conform/
 FUZZTIME ?= 3m
 TRIALS ?= 1000000
 
-.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench failover clean setup setup-build format lab-test
+.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench chaos failover clean setup setup-build format lab-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,11 @@ test: setup format ## all tests, the lab included
 lab-test: build
 	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
 	go test -tags lab -p 1 -count 1 -timeout 40m ./fixtures/... ./providers/libvirt ./providers/fence
+
+# Arguments: make chaos RC3_KILLS=100 RC3_SEED=1 repeats what a run printed.
+chaos: setup build ## the watch killed at 30 instants of recoveries, and stopped and cut off for a minute
+	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
+	RC3_CHAOS=1 go test -tags lab -p 1 -count 1 -timeout 60m -v -run 'TestWatchKilled|TestWatchAbused' ./fixtures/failover
 
 lab-up: setup ## three lab hosts
 	@fixtures/lab/lab up 3

@@ -253,6 +253,7 @@ func (m *Machine) looked(e Looked) {
 		if e.Sent < h.goodL {
 			return // overtaken by a later question that was answered
 		}
+		h.missed = max(h.missed, e.Sent)
 		if ok, askable := m.reached(h, e.Sent); !ok && askable {
 			h.pending = append(h.pending, bad{sent: e.Sent, expires: m.now.Add(h.t().Timeout)})
 			m.wakeHostAt(h, m.now.Add(h.t().Timeout))

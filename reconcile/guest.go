@@ -101,6 +101,7 @@ type guest struct {
 	strayed  Instant // since when it may have gone where nobody looked; Never: it has not
 	movedTo  *host   // where a live migration by us, begun since its last start, takes it
 	ranOn    string  // the host on which it was last seen running
+	owed     string  // the host on which a relocation that counts is yet to be ended by a start; ""
 	yielded  bool
 	storage  bool // its storage was gone: it is resumed in place when that is back
 	doubtful map[string]Instant
@@ -260,7 +261,7 @@ func (m *Machine) reconfigured(g *guest, p *GuestPolicy) {
 func (g *guest) clear(m *Machine) {
 	g.failed, g.failedOf, g.attempts, g.rung, g.tries, g.retryAt, g.backoff, g.spent = "", "", nil, NoRung, 0, Never, 0, false
 	g.flap = flap{}
-	g.ran, g.quit = false, false
+	g.ran, g.quit, g.owed = false, false, ""
 	m.touchGuest(g)
 	m.save()
 }

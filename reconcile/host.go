@@ -56,6 +56,7 @@ type host struct {
 
 	l         counter
 	goodL     Instant // when the newest good listing was asked for
+	missed    Instant // when the newest question that libvirt left unanswered was asked, whoever is to blame
 	goodSign  Instant // when the newest good P or G was asked for
 	asked     Instant // when libvirt was asked last
 	pending   []bad   // bads that count once an anchor is known to answer
@@ -136,7 +137,7 @@ type proof struct {
 
 func newHost(p *HostPolicy, now Instant) *host {
 	h := &host{
-		name: p.Name, pol: p, state: HostNew, since: now, began: Never, l: newCounter(), goodL: Never, goodSign: Never,
+		name: p.Name, pol: p, state: HostNew, since: now, began: Never, l: newCounter(), goodL: Never, missed: Never, goodSign: Never,
 		asked: Never, ignore: Never, refitted: Never, viewSent: Never, homes: map[*guest]bool{}, traces: map[*guest]bool{}, goodSince: Never, oldView: Never, refreshes: map[string]*refresh{}, surveyed: -1, wake: Never, nextLook: Never, nextPower: Never,
 	}
 	h.apply(p)

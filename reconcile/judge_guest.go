@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"3rc/schema/inventory"
@@ -92,8 +93,8 @@ func (m *Machine) judgeGuest(g *guest) {
 	if s, _ := m.stale(g); s != nil && (s.host.state == Returning || g.doubtful[s.host.name] != 0) && g.task == nil && v.state != Ignored && !g.awaiting() && (v.wish == nil || v.wish.Kind.Starts() || v.wish.Kind == Move) {
 		v.wish = m.sweepWish(g, s) // whatever becomes of the guest: the host takes nothing before it is swept
 	}
-	if v.state == Held && g.unplaced != "" {
-		v.why += "; " + g.unplaced
+	if v.state == Held && g.unplaced != "" && !strings.Contains(v.why, g.unplaced) {
+		v.why += "; " + g.unplaced // unless it is as it was judged before
 	}
 	if v.wish != nil {
 		v = m.gate(g, v)
@@ -551,7 +552,7 @@ func runningHere(m *Machine, g *guest) (verdict, bool) {
 		return verdict{}, false
 	}
 	g.ran, g.stated = true, statement{}
-	g.loss, g.lossOf, g.lostAt, g.unplaced, g.yielded, g.storage, g.quit = Epoch{}, nil, Never, "", false, false, false
+	g.loss, g.lossOf, g.lostAt, g.unplaced, g.owed, g.yielded, g.storage, g.quit = Epoch{}, nil, Never, "", "", false, false, false
 	if g.ailing() {
 		g.good = Never
 		return m.climb(g, NoRung, "it runs, and its probes are bad"), true

@@ -412,7 +412,7 @@ func (m *Machine) furnish(g *guest, w *Wish) {
 // question, even if nobody can say whose fault that is.
 func (m *Machine) unanswered(w *Wish) bool {
 	from, to := m.hosts[w.Host], m.hosts[w.Target]
-	return from != nil && len(from.pending) > 0 || to != nil && len(to.pending) > 0
+	return from != nil && from.missed > from.goodL || to != nil && to.missed > to.goodL
 }
 
 // waking tells whether the watcher stalled a moment ago, and what happened in its

@@ -54,6 +54,7 @@ type GuestMemory struct {
 	FailedOf   string               `json:"failed_of,omitempty"`
 	Ran        bool                 `json:"ran,omitempty"`
 	Answered   bool                 `json:"answered,omitempty"`
+	Owed       string               `json:"owed,omitempty"`
 	Yielded    bool                 `json:"yielded,omitempty"`
 	Storage    bool                 `json:"storage,omitempty"`
 	Quit       bool                 `json:"quit,omitempty"`
@@ -151,7 +152,7 @@ func (c clock) unflap(f FlapMemory) flap {
 func (g *guest) memory(c clock) GuestMemory {
 	gm := GuestMemory{
 		Definition: g.def, State: g.state, Rung: g.rung, Tries: g.tries, Failed: g.failed, FailedOf: g.failedOf, Ran: g.ran, Answered: g.answered,
-		Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn, Installs: c.time(g.installs), Strayed: c.time(g.strayed),
+		Owed: g.owed, Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn, Installs: c.time(g.installs), Strayed: c.time(g.strayed),
 	}
 	if g.home != nil {
 		gm.Home = g.home.name
@@ -222,7 +223,7 @@ func (m *Machine) recall(r Recall) {
 
 func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	g.def, g.state, g.rung, g.tries, g.failed, g.failedOf = gm.Definition, gm.State, gm.Rung, gm.Tries, gm.Failed, gm.FailedOf
-	g.ran, g.answered, g.yielded, g.storage, g.wanted, g.ranOn = gm.Ran, gm.Answered, gm.Yielded, gm.Storage, gm.Wanted, gm.RanOn
+	g.ran, g.answered, g.owed, g.yielded, g.storage, g.wanted, g.ranOn = gm.Ran, gm.Answered, gm.Owed, gm.Yielded, gm.Storage, gm.Wanted, gm.RanOn
 	g.flap, g.lostAt, g.good, g.quit = c.unflap(gm.Flap), c.instant(gm.LostAt), c.instant(gm.GoodAt), gm.Quit
 	if g.failed != "" && g.failedOf != g.pol.Digest {
 		g.failed, g.failedOf = "", ""

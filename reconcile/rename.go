@@ -49,6 +49,9 @@ func (m *Machine) rename(old, h *host) {
 			h.house(g, true)
 			g.home = h
 		}
+		if g.owed == old.name {
+			g.owed = h.name
+		}
 		if g.ranOn == old.name {
 			g.ranOn = h.name
 		}

@@ -27,14 +27,20 @@ func (m *Machine) opened(e Opened) {
 	}
 	if e.Kind.Starts() {
 		g.starting = m.now
-		if e.Kind != Start {
+		counts := w != nil && w.Counts
+		if e.Kind == Start && g.owed == e.Target {
+			// What is left of a relocation: it had got as far as its definition.
+			rung, counts = Relocate, true
+		}
+		if e.Kind != Start || counts {
 			g.rung = max(g.rung, rung)
-			g.attempts = append(m.recent(g), Attempt{Rung: rung, At: m.now, Host: e.Target, Counts: w != nil && w.Counts})
+			g.attempts = append(m.recent(g), Attempt{Rung: rung, At: m.now, Host: e.Target, Counts: counts})
 			t.attempt = len(g.attempts) - 1
-			if w != nil && w.Counts {
+			if counts {
 				g.tries++
 			}
 		}
+		g.owed = ""
 		if h := g.home; h != nil && h.name != e.Target && h.state != Up {
 			h.moved = true
 		}
@@ -99,8 +105,11 @@ func (m *Machine) closed(e Closed) {
 	case Refused, Dropped:
 		g.starting = Never
 		if counted {
-			if g.attempts[t.attempt].Counts {
+			if a := g.attempts[t.attempt]; a.Counts {
 				g.tries--
+				if a.Rung == Relocate {
+					g.owed = a.Host // counted when its start is made up for
+				}
 			}
 			g.attempts = slices.Delete(g.attempts, t.attempt, t.attempt+1)
 		}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"github.com/hashicorp/hcl/v2"
 
 	"3rc/providers/content"
 	"3rc/reconcile/loop"
@@ -140,7 +141,7 @@ func (f *files) read(context.Context) (*loop.Loaded, error) {
 	if cfg == nil {
 		var lines []string
 		for _, d := range diags.Errs() {
-			lines = append(lines, d.Error())
+			lines = append(lines, lineOf(d))
 		}
 		return nil, errors.New(strings.Join(lines, "; "))
 	}
@@ -181,6 +182,10 @@ func (f *files) look(ctx context.Context, w *fsnotify.Watcher, events <-chan fsn
 	defer compare.Stop()
 	settle := time.NewTimer(settleAfter)
 	settle.Stop()
+	var errs <-chan error
+	if w != nil {
+		errs = w.Errors
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -192,6 +197,15 @@ func (f *files) look(ctx context.Context, w *fsnotify.Watcher, events <-chan fsn
 				events = nil
 				continue
 			}
+			settle.Reset(settleAfter)
+		case err, ok := <-errs:
+			// Nothing more is told until somebody takes it. Too many changes at once are
+			// one of the errors.
+			if !ok {
+				errs = nil
+				continue
+			}
+			f.app.log.Debug("changes of the files may have been missed", "why", err)
 			settle.Reset(settleAfter)
 		case <-settle.C:
 			f.follow(w)
@@ -228,4 +242,13 @@ func (f *files) follow(w *fsnotify.Watcher) {
 			f.app.log.Debug("a directory cannot be watched", "directory", d, "why", err)
 		}
 	}
+}
+
+// lineOf is a diagnostic in one line. What is wrong with the directory as a whole
+// has no place in a file.
+func lineOf(err error) string {
+	if d, ok := err.(*hcl.Diagnostic); ok && d.Subject == nil {
+		return d.Summary + "; " + d.Detail
+	}
+	return err.Error()
 }

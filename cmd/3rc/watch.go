@@ -48,6 +48,9 @@ func (a *app) watch(ctx context.Context, f watchFlags) error {
 	if err != nil {
 		return err
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // from the first instant: nobody means to end a watch by it
+	defer signal.Stop(hup)
 	cfg, err := a.load() // shows what is wrong, with the lines
 	if err != nil {
 		return err
@@ -73,9 +76,6 @@ func (a *app) watch(ctx context.Context, f watchFlags) error {
 	defer e.close()
 	var l *loop.Loop
 	journal := store.NewJournal(statePath(cfg), store.JournalOptions{Memory: func() (*reconcile.Memory, time.Time) { return l.Remembered() }})
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	opts := loop.Options{
 		Loaded: *loaded, Self: self, Incarnation: incarnation, Version: version, Boot: bootID(), Log: a.log, Mode: mode, Once: f.once,
 		Watch:  reconcile.Identity{Actor: actor(), Store: st.ID()},
@@ -97,6 +97,9 @@ func (a *app) watch(ctx context.Context, f watchFlags) error {
 		a.log.Warn("the journal is not whole", "entries dropped", n, "why", why)
 	}
 	err = errors.Join(err, journal.Close())
+	if err != nil && a.interrupted.Load() {
+		a.log.Error("the watch did not end in order", "why", err) // "Interrupted" alone would hide it
+	}
 	if err != nil || !f.once {
 		return err
 	}

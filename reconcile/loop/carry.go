@@ -216,9 +216,14 @@ func (l *Loop) readPower(e reconcile.ReadPower) {
 }
 
 // orderPower gives an order. It is finished once it was sent, also when the watch
-// ends meanwhile. The round knows it again by the instant at which it asked for it,
-// which is before what had to be stored first was stored.
+// ends meanwhile; a watch that ends sends none. The round knows it again by the
+// instant at which it asked for it, which is before what had to be stored first was
+// stored.
 func (l *Loop) orderPower(e reconcile.OrderPower, sent reconcile.Instant) {
+	if l.ending {
+		l.refused(e, sent, "the watch ends")
+		return
+	}
 	l.busy++
 	within(l, orderLimit, func(ctx context.Context) power {
 		p, why := l.edges.Power.Order(ctx, e.Host, e.Device, e.On)

@@ -102,14 +102,14 @@ func (l *Loop) notStored(err error) {
 	}
 	refused := m.waiting
 	m.waiting = nil
-	again := time.AfterFunc(saveAgain, func() {
+	// Nothing is to be stopped when the loop ends: post drops what comes then.
+	time.AfterFunc(saveAgain, func() {
 		l.post(func() {
 			if !m.saving {
 				l.store()
 			}
 		})
 	})
-	context.AfterFunc(l.ctx, func() { again.Stop() })
 	for _, w := range refused {
 		l.refused(w.effect, w.asked, "it could not be stored before: "+err.Error())
 	}

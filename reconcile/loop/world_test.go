@@ -37,7 +37,9 @@ type world struct {
 	saves   int
 	refuse  error         // what Save says
 	hang    bool          // Save does not return
-	slow    time.Duration // that a Save takes
+	slow    time.Duration // what Save takes
+	step    time.Duration // by which the wall clock was put wrong
+	orders  int           // to fence devices
 	memory  []byte
 	records []reconcile.Record
 	looks   map[string]int
@@ -255,6 +257,9 @@ func (w *world) Read(ctx context.Context, host string, device int) (reconcile.Po
 }
 
 func (w *world) Order(ctx context.Context, host string, device int, on bool) (reconcile.Power, string) {
+	w.mu.Lock()
+	w.orders++
+	w.mu.Unlock()
 	p, late := call(ctx, w, func(f *fake.Fleet, answer func(powered)) {
 		f.OrderPower(host, device, on, func(on bool, err error) { answer(powered{on, err}) })
 	})
@@ -269,7 +274,9 @@ func (w *world) Save(ctx context.Context, m *reconcile.Memory) error {
 	w.mu.Lock()
 	hang, refuse, slow := w.hang, w.refuse, w.slow
 	w.mu.Unlock()
-	w.wait(slow)
+	if slow > 0 {
+		w.wait(slow)
+	}
 	if hang {
 		<-ctx.Done()
 		return ctx.Err()
@@ -298,7 +305,13 @@ func (w *world) WriteClaim(_ context.Context, host string, c inventory.Claim) er
 }
 
 func (w *world) Now() reconcile.Instant { return reconcile.Instant(time.Since(w.began)) }
-func (w *world) Wall() time.Time        { return time.Now() }
+
+func (w *world) Wall() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Add(w.step)
+}
+
 func (w *world) use(_ *schema.Config, _ map[string]inventory.Image, still []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -241,10 +241,17 @@ func (c *checker) started(vm *schema.VM, op plan.Op) {
 	}
 }
 
+// longestReason is more than any reason needs, in bytes.
+const longestReason = 20000
+
 // decided counts the rungs: attempts never exceed what the policy permits.
 func (c *checker) decided(r reconcile.Record) {
 	if r.Rule == round.PlanRefused {
 		c.fail("2 permission", "the planner contradicts itself: %s", r.Because)
+	}
+	if len(r.Because) > longestReason {
+		c.fail("6 liveness", "a reason grows without end: %s", r.Because[:200])
+		c.stop = true
 	}
 	kind, ok := strings.CutPrefix(r.Rule, "begin ")
 	if ok {
