@@ -175,6 +175,9 @@ func (m *Machine) nextLevel(h *host) {
 	o := &h.order
 	o.level++
 	stop := m.halted()
+	if h.maintenance() {
+		stop = "it is in maintenance"
+	}
 	if o.level >= len(o.levels) || o.level > 0 && stop != "" {
 		if o.ended = true; stop != "" {
 			o.why = stop
