@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -67,9 +69,10 @@ func (r *record) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 // digest is one of everything that was read, the variables of the command line
-// included.
-func (r *record) digest(given []schema.Setting) string {
-	h := sha256.New()
+// included. It is keyed, for it is shown and written down, and nobody may find out a
+// password by trying.
+func (r *record) digest(key string, given []schema.Setting) string {
+	h := hmac.New(sha256.New, []byte(key))
 	for _, n := range sortedKeys(r.files) {
 		fmt.Fprintf(h, "%s\x00%s\x00", n, r.files[n])
 	}
@@ -123,9 +126,12 @@ func sortedKeys[V any](m map[string]V) []string {
 // changes.
 type files struct {
 	app *app
+	key string // of digests: one for each run, whose configurations they tell apart
 	mu  sync.Mutex
 	was *record // of the last reading
 }
+
+func newFiles(a *app) *files { return &files{app: a, key: rand.Text()} }
 
 // read reads the directory. An error is all that is wrong, in lines.
 func (f *files) read(context.Context) (*loop.Loaded, error) {
@@ -145,7 +151,7 @@ func (f *files) read(context.Context) (*loop.Loaded, error) {
 		}
 		return nil, errors.New(strings.Join(lines, "; "))
 	}
-	return &loop.Loaded{Config: cfg, Images: content.Inspect(cfg, dirOf(f.app.chdir)), Digest: rec.digest(given)}, nil
+	return &loop.Loaded{Config: cfg, Images: content.Inspect(cfg, dirOf(f.app.chdir)), Digest: rec.digest(f.key, given)}, nil
 }
 
 // watch says on the channel when the files may have changed, until ctx ends. That

@@ -43,7 +43,7 @@ vm "a" {
 }
 `)
 	write("texts/a.txt", "one")
-	f := &files{app: &app{chdir: dir, log: hclog.NewNullLogger(), agents: fence.OnPath("")}}
+	f := newFiles(&app{chdir: dir, log: hclog.NewNullLogger(), agents: fence.OnPath("")})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	c, err := f.read(ctx)

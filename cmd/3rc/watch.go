@@ -55,7 +55,7 @@ func (a *app) watch(ctx context.Context, f watchFlags) error {
 	if err != nil {
 		return err
 	}
-	dir := &files{app: a}
+	dir := newFiles(a)
 	loaded, err := dir.read(ctx)
 	if err != nil {
 		return err

@@ -298,6 +298,24 @@ func TestTheFilesAreAppliedAsTheyChange(t *testing.T) {
 	})
 }
 
+// TestAWatchThatOnlyTellsDoesNothing: it sees the loss of a host, and leaves it at that.
+func TestAWatchThatOnlyTellsDoesNothing(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		_, end := w.begin(func(o *Options) { o.Mode = TellOnly })
+		w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
+		w.with(func(f *fake.Fleet) { f.Cut("h1") })
+		w.wait(3 * time.Minute)
+		on := false
+		w.with(func(f *fake.Fleet) { on = f.HostState("h1").Power })
+		if !on || w.running("web") != "[h1]" || w.state("h1") != "down" {
+			t.Errorf("power %v, web on %s, h1 %s", on, w.running("web"), w.state("h1"))
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestAnEndWaitsForWhatIsUnderWay(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		l, end := w.begin(nil)
