@@ -74,7 +74,7 @@ func (m *Machine) readPower(h *host) {
 // readDevice asks one device, unless a question or an order to it is under way.
 func (m *Machine) readDevice(h *host, i int) {
 	d := &h.power[i]
-	busy := d.open && m.now.Sub(d.asked) < fenceLimit || h.order.underWay(i)
+	busy := d.open && m.now.Sub(d.asked) < FenceLimit || h.order.underWay(i)
 	if busy || d.asked == m.now || !h.pol.Fences[i].Proves {
 		return
 	}

@@ -189,7 +189,7 @@ func (m *Machine) nextLevel(h *host) {
 	for _, i := range o.levels[o.level] {
 		o.open[i] = m.now
 		m.emit(OrderPower{Host: h.name, Device: i, Epoch: h.epoch})
-		m.wakeAt(timer{at: m.now.Add(fenceLimit), what: wakeFence, host: h, n: i})
+		m.wakeAt(timer{at: m.now.Add(FenceLimit), what: wakeFence, host: h, n: i})
 	}
 	m.note(Record{Host: h.name, Rule: "order off", Because: fmt.Sprintf("level %d of %d, in outage %s", o.level+1, len(o.levels), h.epoch), Tell: true})
 }
@@ -219,12 +219,12 @@ func (m *Machine) orderAnswered(h *host, e PowerAnswered) {
 // fenceOverdue gives an order up that has taken too long.
 func (m *Machine) fenceOverdue(h *host, device int) {
 	o := &h.order
-	if at, ok := o.open[device]; !ok || m.now.Sub(at) < fenceLimit {
+	if at, ok := o.open[device]; !ok || m.now.Sub(at) < FenceLimit {
 		return
 	}
 	delete(o.open, device)
 	o.got[device] = PowerUnknown
-	o.why = fmt.Sprintf("a fence device did not answer within %s", fenceLimit)
+	o.why = fmt.Sprintf("a fence device did not answer within %s", FenceLimit)
 	m.levelDone(h)
 }
 

@@ -32,10 +32,10 @@ const (
 	settling = 60 * time.Second
 	// proofLife is how old an off may be when a guest is started elsewhere.
 	proofLife = 5 * time.Second
-	// fenceLimit bounds one order to one device, as Pacemaker's stonith-timeout does
+	// FenceLimit bounds one order to one device, as Pacemaker's stonith-timeout does
 	// by default: fence_ipmilan needs 20 s to give up on a dead BMC, and slow PDUs
 	// longer to switch.
-	fenceLimit = 60 * time.Second
+	FenceLimit = 60 * time.Second
 	// retryFirst and retryMost are between two rounds of all levels.
 	retryFirst = 5 * time.Second
 	retryMost  = 60 * time.Second

@@ -20,9 +20,6 @@ const (
 	// readLimit bounds one question to a fence device: fence_ipmilan gives up on a
 	// dead BMC after 20 s.
 	readLimit = 20 * time.Second
-	// orderLimit bounds one order to a fence device, as Pacemaker's stonith-timeout
-	// does by default.
-	orderLimit = 60 * time.Second
 	// refreshLimit bounds the refresh of a pool, which lists what it finds.
 	refreshLimit = 2 * time.Minute
 	// claimLimit bounds the writing of a claim: the next one is due then.
@@ -225,7 +222,7 @@ func (l *Loop) orderPower(e reconcile.OrderPower, sent reconcile.Instant) {
 		return
 	}
 	l.busy++
-	within(l, orderLimit, func(ctx context.Context) power {
+	within(l, reconcile.FenceLimit, func(ctx context.Context) power {
 		p, why := l.edges.Power.Order(ctx, e.Host, e.Device, e.On)
 		return power{p, why}
 	}, power{why: "no answer in time"}, func(v power) {
