@@ -1,9 +1,6 @@
 package reconcile
 
-import (
-	"container/heap"
-	"time"
-)
+import "time"
 
 // A rehearsal spends most of its time in hours in which nothing happens but
 // questions with good answers, which change nothing. What follows lets it leave
@@ -111,5 +108,5 @@ func (m *Machine) Age(d time.Duration) {
 			back(&t.at)
 		}
 	}
-	heap.Init(&m.timers)
+	m.timers.restore()
 }

@@ -11,7 +11,7 @@ import (
 
 // TestMain lets garbage lie longer: trials are short, and make much of it.
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(2000)
 	os.Exit(m.Run())
 }
 

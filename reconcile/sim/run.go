@@ -20,8 +20,10 @@ type View = inventory.View
 
 // World is one rehearsal in its course.
 type World struct {
-	given *schema.Config // as loaded
-	cfg   *schema.Config // in force
+	given *schema.Config        // as loaded
+	cfg   *schema.Config        // in force
+	vms   map[string]*schema.VM // of the configuration vmsOf
+	vmsOf *schema.Config
 	q     *fake.Queue
 	zero  time.Duration // when the rehearsal began
 	fleet *fake.Fleet
@@ -30,7 +32,7 @@ type World struct {
 	rnd   *rand.Rand
 
 	incarnation int
-	memory      []byte
+	memory      *reconcile.Memory // what its watch stored last
 	cut         bool
 	cutAt       time.Duration
 	skew        time.Duration // of the wall clock
@@ -86,12 +88,14 @@ type Options struct {
 	// Remembers makes hosts show only the volumes that they know of, as real ones do.
 	// Otherwise all see at once what is there.
 	Remembers bool
+	// way, if set, is shared by rehearsals of one configuration that begin alike.
+	way *beginning
 }
 
 // newWorld makes the fleet of a configuration and starts its watch.
 func newWorld(cfg *schema.Config, start map[string]string, timing fake.Timing, opts Options) (*World, error) {
 	w := &World{given: cfg, cfg: simple(cfg), q: &fake.Queue{}, rnd: rand.New(rand.NewPCG(opts.Seed, 0x3c)), down: map[string]*downtime{}, tolerant: map[string]bool{}, slow: map[string]time.Duration{}}
-	fleet, err := build(w.cfg, start, w.q, opts.Remembers, func() {})
+	fleet, err := build(w.cfg, start, w.q, opts.Remembers, opts.way)
 	if err != nil {
 		return nil, err
 	}

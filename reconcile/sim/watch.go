@@ -34,12 +34,13 @@ type watch struct {
 	w          *World
 	r          *round.Round
 	id         reconcile.Identity
-	memory     *[]byte       // where it stores what it has to remember
-	began      time.Duration // when it was started
+	memory     **reconcile.Memory // where it stores what it has to remember
+	began      time.Duration      // when it was started
 	stopped    bool
 	frozen     bool
 	backlog    []func()
-	timeouts   map[string]time.Duration // of the configuration timeoutsOf
+	ofHosts    map[string]time.Duration // how long answers are waited for, by the configuration timeoutsOf
+	ofGuests   map[string]time.Duration
 	timeoutsOf *schema.Config
 	tick       reconcile.Instant
 }
@@ -52,7 +53,7 @@ func (w *World) startWatch() {
 }
 
 // newWatch is a watcher that does not run yet.
-func (w *World) newWatch(name, store string, memory *[]byte) *watch {
+func (w *World) newWatch(name, store string, memory **reconcile.Memory) *watch {
 	return &watch{w: w, began: w.q.Now(), tick: reconcile.Never, id: reconcile.Identity{Actor: name, Store: store}, memory: memory}
 }
 
@@ -61,16 +62,26 @@ func (x *watch) start(n int) {
 	w := x.w
 	opts := round.Options{Incarnation: n, Images: images(w.cfg), Watch: x.id}
 	if *x.memory != nil {
-		var m reconcile.Memory
-		if err := json.Unmarshal(*x.memory, &m); err != nil {
-			panic("sim: memory that was written cannot be read: " + err.Error())
-		}
-		opts.Memory = &reconcile.Recall{Memory: &m, Wall: w.wall()}
+		opts.Memory = &reconcile.Recall{Memory: reread(*x.memory), Wall: w.wall()}
 	}
 	r, effects := round.New(w.cfg, opts, x.now())
 	x.r = r
 	w.record(opts, x.now(), effects)
 	x.carryOut(effects)
+}
+
+// reread gives what the store would give of a memory that was written. It is in
+// the form of the store only here: a watch writes far more often than one begins.
+func reread(m *reconcile.Memory) *reconcile.Memory {
+	data, err := json.Marshal(m)
+	if err != nil {
+		panic("sim: memory cannot be written: " + err.Error())
+	}
+	var out reconcile.Memory
+	if err := json.Unmarshal(data, &out); err != nil {
+		panic("sim: memory that was written cannot be read: " + err.Error())
+	}
+	return &out
 }
 
 // leave ends the watcher by its own decision.
@@ -189,12 +200,7 @@ func (x *watch) carry(e round.Effect) {
 	w := x.w
 	switch e := e.(type) {
 	case reconcile.Save:
-		m := x.r.Machine().Memory(w.wall())
-		data, err := json.Marshal(m)
-		if err != nil {
-			panic("sim: memory cannot be written: " + err.Error())
-		}
-		*x.memory = data
+		*x.memory = x.r.Machine().Memory(w.wall())
 	case reconcile.Look:
 		x.look(e)
 	case reconcile.ProbeHost:
@@ -239,19 +245,19 @@ func (x *watch) within(limit time.Duration, ask func(answer func(any)), then fun
 
 func (x *watch) look(e reconcile.Look) {
 	sent := x.now()
-	x.within(x.timeout("host "+e.Host), func(answer func(any)) {
+	x.within(x.hostTimeout(e.Host), func(answer func(any)) {
 		x.w.fleet.AskView(e.Host, func(v View, err error) {
 			if err != nil {
 				answer(err)
 				return
 			}
-			answer(v)
+			answer(&v)
 		})
 	}, func(v any) {
 		ev := reconcile.Looked{Host: e.Host, Sent: sent, Answer: reconcile.Bad, Why: "no answer in time"}
 		switch v := v.(type) {
-		case View:
-			ev.Answer, ev.Why, ev.View = reconcile.Good, "", &v
+		case *View:
+			ev.Answer, ev.Why, ev.View = reconcile.Good, "", v
 		case error:
 			ev.Why = v.Error()
 		}
@@ -259,21 +265,36 @@ func (x *watch) look(e reconcile.Look) {
 	})
 }
 
-// timeout is how long an answer of a host, or of a guest, is waited for.
-func (x *watch) timeout(host string) time.Duration {
-	if x.timeoutsOf != x.w.cfg {
-		x.timeoutsOf, x.timeouts = x.w.cfg, map[string]time.Duration{}
-		for _, h := range x.w.cfg.Hosts {
-			x.timeouts["host "+h.Name] = time.Duration(x.w.cfg.HostHysteresis(h).Timeout)
-		}
-		for _, v := range x.w.cfg.VMs {
-			x.timeouts["guest "+v.Name] = time.Duration(x.w.cfg.GuestHysteresis(v).Timeout)
-		}
-	}
-	if d, ok := x.timeouts[host]; ok {
+// hostTimeout is how long an answer of a host is waited for, guestTimeout that of
+// a guest.
+func (x *watch) hostTimeout(name string) time.Duration {
+	x.readTimeouts()
+	return timeoutOf(x.ofHosts, name)
+}
+
+func (x *watch) guestTimeout(name string) time.Duration {
+	x.readTimeouts()
+	return timeoutOf(x.ofGuests, name)
+}
+
+func timeoutOf(all map[string]time.Duration, name string) time.Duration {
+	if d, ok := all[name]; ok {
 		return d
 	}
 	return 2 * time.Second
+}
+
+func (x *watch) readTimeouts() {
+	if x.timeoutsOf == x.w.cfg {
+		return
+	}
+	x.timeoutsOf, x.ofHosts, x.ofGuests = x.w.cfg, map[string]time.Duration{}, map[string]time.Duration{}
+	for _, h := range x.w.cfg.Hosts {
+		x.ofHosts[h.Name] = time.Duration(x.w.cfg.HostHysteresis(h).Timeout)
+	}
+	for _, v := range x.w.cfg.VMs {
+		x.ofGuests[v.Name] = time.Duration(x.w.cfg.GuestHysteresis(v).Timeout)
+	}
 }
 
 func (x *watch) probeHost(e reconcile.ProbeHost) {
@@ -282,7 +303,7 @@ func (x *watch) probeHost(e reconcile.ProbeHost) {
 	if h := x.w.cfg.Host(e.Host); h != nil && e.Probe > 0 && e.Probe <= len(h.Probes) {
 		kind = h.Probes[e.Probe-1].Type
 	}
-	x.within(x.timeout("host "+e.Host), func(answer func(any)) {
+	x.within(x.hostTimeout(e.Host), func(answer func(any)) {
 		x.w.fleet.AskHost(e.Host, kind, port, func(err error) { answer(reply{err}) })
 	}, func(v any) {
 		ev := reconcile.HostProbed{Host: e.Host, Probe: e.Probe, Sent: sent, Answer: reconcile.Bad}
@@ -303,7 +324,7 @@ func (x *watch) probeGuest(e reconcile.ProbeGuest) {
 		return
 	}
 	agent := vm.Probes[e.Probe].Type == "guest_agent"
-	x.within(x.timeout("guest "+e.Guest), func(answer func(any)) {
+	x.within(x.guestTimeout(e.Guest), func(answer func(any)) {
 		if agent {
 			x.w.fleet.AskAgent(e.Host, e.Guest, func(err error) { answer(reply{err}) })
 			return
@@ -452,11 +473,13 @@ func outcome(op plan.Op, err error) round.Outcome {
 	return round.Failed
 }
 
+// vm gives a guest of the configuration in force, or nil.
 func (w *World) vm(name string) *schema.VM {
-	for _, v := range w.cfg.VMs {
-		if v.Name == name {
-			return v
+	if w.vmsOf != w.cfg {
+		w.vms, w.vmsOf = map[string]*schema.VM{}, w.cfg
+		for _, v := range w.cfg.VMs {
+			w.vms[v.Name] = v
 		}
 	}
-	return nil
+	return w.vms[name]
 }

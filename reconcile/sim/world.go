@@ -70,7 +70,7 @@ func images(cfg *schema.Config) map[string]inventory.Image {
 
 // build makes the fleet of a configuration, with every guest applied: those that
 // start names on that host, the others where apply would put them.
-func build(cfg *schema.Config, start map[string]string, clock fake.Clock, remembers bool, run func()) (*fake.Fleet, error) {
+func build(cfg *schema.Config, start map[string]string, clock fake.Clock, remembers bool, way *beginning) (*fake.Fleet, error) {
 	f := fake.New(clock)
 	f.HonoursErrorPolicy, f.Remembers = true, remembers
 	for _, h := range cfg.Hosts {
@@ -96,7 +96,39 @@ func build(cfg *schema.Config, start map[string]string, clock fake.Clock, rememb
 		}
 	}
 	attach(cfg, f)
-	return f, applyAll(cfg, start, f, run)
+	if way == nil {
+		way = &beginning{}
+	}
+	return f, way.make(cfg, start, f)
+}
+
+// beginning is how the fleet of one configuration comes to where its rehearsals
+// begin. It is planned for the first of them, and repeated for the others: what a
+// fleet that is new answers depends on the configuration alone. The zero value has
+// planned nothing yet.
+type beginning struct {
+	planned map[bool]bool // by Options.Remembers
+	ops     map[bool][]plan.Op
+}
+
+// make carries out what `3rc apply` would do.
+func (b *beginning) make(cfg *schema.Config, start map[string]string, f *fake.Fleet) error {
+	if b.planned[f.Remembers] {
+		for _, op := range b.ops[f.Remembers] {
+			if err := f.Do(context.Background(), op, nil); err != nil {
+				return fmt.Errorf("the beginning cannot be made: %s %s on %s: %w", op.Verb, op.Name, op.Host, err)
+			}
+		}
+		return nil
+	}
+	ops, err := applyAll(cfg, start, f)
+	if err == nil {
+		if b.planned == nil {
+			b.planned, b.ops = map[bool]bool{}, map[bool][]plan.Op{}
+		}
+		b.planned[f.Remembers], b.ops[f.Remembers] = true, ops
+	}
+	return err
 }
 
 // attach puts the volumes there that the files attach as they are.
@@ -114,8 +146,8 @@ func attach(cfg *schema.Config, f *fake.Fleet) {
 	}
 }
 
-// applyAll carries out what `3rc apply` would do.
-func applyAll(cfg *schema.Config, start map[string]string, f *fake.Fleet, run func()) error {
+// applyAll plans and carries out what `3rc apply` would do, and gives the operations.
+func applyAll(cfg *schema.Config, start map[string]string, f *fake.Fleet) ([]plan.Op, error) {
 	first := *cfg
 	first.VMs, first.Groups, first.Hosts = nil, nil, nil
 	for _, vm := range cfg.VMs {
@@ -137,20 +169,21 @@ func applyAll(cfg *schema.Config, start map[string]string, f *fake.Fleet, run fu
 		first.Hosts = append(first.Hosts, &n)
 	}
 	img := images(cfg)
+	var done []plan.Op
 	for range 3 {
 		in := &plan.Input{Config: &first, Seen: inventory.Snapshot{Views: f.Look(), Images: img}}
 		p := plan.Build(in, plan.Diff(in, kinds.All()), nil)
 		if p.Pending() == 0 {
-			return held(p)
+			return done, held(p)
 		}
 		for _, op := range p.Ops {
 			if err := f.Do(context.Background(), op, nil); err != nil {
-				return fmt.Errorf("the beginning cannot be made: %s %s on %s: %w", op.Verb, op.Name, op.Host, err)
+				return nil, fmt.Errorf("the beginning cannot be made: %s %s on %s: %w", op.Verb, op.Name, op.Host, err)
 			}
-			run()
+			done = append(done, op)
 		}
 	}
-	return nil
+	return done, nil
 }
 
 // held tells what of the beginning could not be made.
