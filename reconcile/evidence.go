@@ -216,7 +216,7 @@ func (m *Machine) countPending() {
 		if !m.doubted[h] {
 			continue
 		}
-		kept := h.pending[:0:0]
+		kept := h.pending[:0]
 		for _, b := range h.pending {
 			ok, askable := m.reached(h, b.sent)
 			switch {
