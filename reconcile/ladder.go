@@ -75,11 +75,14 @@ func (m *Machine) stuck(g *guest, because string, paused bool) verdict {
 }
 
 // missing names a volume of the guest that the host does not show, or "".
-func (m *Machine) missing(g *guest, h *host) string {
+func (m *Machine) missing(g *guest, h *host) string { return h.misses(g.volumes()) }
+
+// misses names the first of these volumes that the host does not show, or "".
+func (h *host) misses(volumes []Volume) string {
 	if h.view == nil {
 		return "its storage"
 	}
-	for _, v := range g.volumes() {
+	for _, v := range volumes {
 		if !h.shows(v.Pool, v.Name) {
 			return "volume " + v.Pool + "/" + v.Name
 		}
@@ -201,12 +204,35 @@ func (m *Machine) cannot(g *guest, r Rung) string {
 func (m *Machine) untried(g *guest) int {
 	tried := m.tried(g)
 	n := 0
-	for _, h := range m.order {
+	for _, h := range m.able(g) {
 		if h != g.home && !tried[h.name] && !h.removed && m.canHold(g, h) {
 			n++
 		}
 	}
 	return n
+}
+
+// able are hosts, in their order, among which all are that the files let have the
+// guest's disks: in a large fleet most others need not be asked about each guest.
+func (m *Machine) able(g *guest) []*host {
+	if len(g.pol.Disks) == 0 {
+		return m.order
+	}
+	if m.havers == nil {
+		m.havers = map[string][]*host{}
+		for _, h := range m.order {
+			for pool := range h.pol.Pools {
+				m.havers[pool] = append(m.havers[pool], h)
+			}
+		}
+	}
+	least := m.havers[g.pol.Disks[0].Pool]
+	for _, d := range g.pol.Disks[1:] {
+		if other := m.havers[d.Pool]; len(other) < len(least) {
+			least = other
+		}
+	}
+	return least
 }
 
 // canHold tells whether the files let a host have all of the guest's disks.
@@ -257,11 +283,12 @@ func (m *Machine) rungWish(g *guest, r Rung, because string) *Wish {
 // home.
 func (m *Machine) barred(g *guest, away bool) map[string]string {
 	out := map[string]string{}
-	for _, h := range m.order {
+	volumes := g.volumes()
+	for _, h := range m.able(g) {
 		if m.shut(h) != "" || !m.canHold(g, h) {
 			continue // told once for all guests, in the standing of the host, or by the planner, who knows the files
 		}
-		switch why := m.missing(g, h); {
+		switch why := h.misses(volumes); {
 		case h == g.home && away:
 			out[h.name] = "is where it is"
 		case why != "":
@@ -282,7 +309,7 @@ func (m *Machine) barTried(g *guest, w *Wish) {
 			with[name] = "was tried before"
 		}
 	}
-	for _, h := range m.order {
+	for _, h := range m.able(g) {
 		if m.shut(h) == "" && m.canHold(g, h) && with[h.name] == "" {
 			w.Barred = with
 			return
@@ -578,6 +605,7 @@ func (m *Machine) failback(g *guest, now GuestState) *Wish {
 func (m *Machine) forget(g *guest) {
 	delete(m.wishing, g)
 	delete(m.restless, g)
+	delete(m.engaged, g)
 	if len(g.sights) > 0 {
 		return
 	}

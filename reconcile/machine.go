@@ -16,8 +16,9 @@ type Machine struct {
 
 	hosts  map[string]*host
 	guests map[string]*guest
-	order  []*host  // by name
-	listed []*guest // by name
+	order  []*host            // by name
+	listed []*guest           // by name
+	havers map[string][]*host // by pool: the hosts that have it by the files; nil: to be made
 	// waiters are those that come after a guest, by its name.
 	waiters map[string][]*guest
 
@@ -43,6 +44,7 @@ type Machine struct {
 	revision    uint64
 	wishing     map[*guest]bool // something is to be done with them, if a way is found
 	restless    map[*guest]bool // wishing, held, or on their way
+	engaged     map[*guest]bool // among which are all that have a task, or wait for Views after one
 	version     int             // grows whenever a standing changes
 	out         []Effect
 
@@ -75,7 +77,7 @@ func New(pol *Policy, incarnation int, memory *Recall, now Instant) (*Machine, [
 	m := &Machine{
 		incarnation: incarnation, now: now, hosts: map[string]*host{}, guests: map[string]*guest{},
 		badAt: Never, leads: true, held: true, locks: map[string]bool{}, rivals: map[rivalKey]*rival{}, listen: Never, nextBeat: Never, expected: Never,
-		unwell: map[*host]bool{}, doubted: map[*host]bool{}, dirtyHosts: map[*host]bool{}, dirtyGuests: map[*guest]bool{}, wishing: map[*guest]bool{}, restless: map[*guest]bool{},
+		unwell: map[*host]bool{}, doubted: map[*host]bool{}, dirtyHosts: map[*host]bool{}, dirtyGuests: map[*guest]bool{}, wishing: map[*guest]bool{}, restless: map[*guest]bool{}, engaged: map[*guest]bool{},
 	}
 	m.configure(pol)
 	if memory != nil {
@@ -410,7 +412,7 @@ func (m *Machine) newcomers() {
 
 // index lists hosts and guests in their order.
 func (m *Machine) index() {
-	m.order, m.listed = m.order[:0:0], m.listed[:0:0]
+	m.order, m.listed, m.havers = m.order[:0:0], m.listed[:0:0], nil
 	for _, h := range m.hosts {
 		m.order = append(m.order, h)
 	}
