@@ -44,9 +44,7 @@ type World struct {
 	whole       bool
 	second      time.Duration // since when steps are counted
 	steps       int
-	noisy       time.Duration // when anything happened last but a question
-	noisyOf     time.Duration // the one that period was worked out for
-	period      time.Duration
+	noisy       time.Duration            // when anything happened last but a question
 	tried       time.Duration            // no skip is tried before
 	slow        map[string]time.Duration // hosts that answer late
 	tolerant    map[string]bool          // guests that somebody else may run twice
@@ -186,29 +184,51 @@ func (w *World) busy() {
 	}
 }
 
-// skip leaves out the time in which nothing happens: once a whole period of the
-// watch's questions has passed in which nothing changed, every further one would
-// be the same, to the byte. Time passes around the fleet and the watch, which
-// stand still.
+// skip leaves out the time in which nothing happens: once everything was asked
+// and answered since anything changed, and nothing is under way or due, further
+// questions change nothing but their own times.
 func (w *World) skip(until time.Duration) {
 	x := w.watch
-	if w.whole || x == nil || x.frozen || w.cut || len(w.slow) > 0 {
+	if w.whole || x == nil || w.rival != nil || w.tape != nil || x.frozen || w.cut || len(w.slow) > 0 || w.now() < w.tried || until-w.now() < shortest {
 		return
 	}
-	if w.noisy != w.noisyOf {
-		w.noisyOf, w.period = w.noisy, x.r.Machine().Period()
+	w.tried = w.now() + shortest
+	to := until
+	if at, ok := w.q.Soonest(x.ticked); ok {
+		to = min(to, at-w.zero-1)
 	}
-	if w.period == 0 || w.now()-w.noisy < 2*w.period || w.now() < w.tried {
+	if to-w.now() < shortest {
 		return
 	}
-	w.tried = w.now() + w.period
-	most := min(x.r.Machine().Steady(), until-w.now()-time.Millisecond)
-	if n := most / w.period; n > 0 {
-		d := n * w.period
-		x.r.Machine().Age(d)
-		w.zero -= d
-		w.tried += d
+	horizon := x.r.Quiet(x.instant(w.noisy))
+	if horizon == reconcile.Never || !w.powered() {
+		return
 	}
+	at, effects, ok := x.r.Pass(min(x.instant(to), horizon-1), w.fleet.Latency)
+	if !ok {
+		return
+	}
+	x.untick()
+	w.q.Pass(time.Duration(at) + x.began)
+	w.tried = w.now()
+	x.carryOut(effects)
+}
+
+// shortest is the shortest time that is worth leaving out, and the time between two
+// tries.
+const shortest = 2 * time.Second
+
+// powered tells whether every fence device says that its host has power. They are
+// asked too seldom to wait until each was.
+func (w *World) powered() bool {
+	for _, h := range w.cfg.Hosts {
+		for i := range h.Fences {
+			if on, answers := w.fleet.Says(h.Name, i); !on || !answers {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // routine tells whether an effect is one of the periodic questions.

@@ -43,6 +43,7 @@ type watch struct {
 	ofGuests   map[string]time.Duration
 	timeoutsOf *schema.Config
 	tick       reconcile.Instant
+	ticked     *bool // the newest tick is not awaited any more
 }
 
 func (w *World) startWatch() {
@@ -54,7 +55,7 @@ func (w *World) startWatch() {
 
 // newWatch is a watcher that does not run yet.
 func (w *World) newWatch(name, store string, memory **reconcile.Memory) *watch {
-	return &watch{w: w, began: w.q.Now(), tick: reconcile.Never, id: reconcile.Identity{Actor: name, Store: store}, memory: memory}
+	return &watch{w: w, began: w.q.Now(), tick: reconcile.Never, ticked: new(bool), id: reconcile.Identity{Actor: name, Store: store}, memory: memory}
 }
 
 // start runs the watcher, the n-th time that one runs on its store.
@@ -137,6 +138,11 @@ func (w *World) wall() time.Time { return epoch.Add(w.now()).Add(w.skew) }
 // now is the watcher's own time.
 func (x *watch) now() reconcile.Instant { return reconcile.Instant(x.w.q.Now() - x.began) }
 
+// instant is a time of the rehearsal, by the watcher's own time.
+func (x *watch) instant(at time.Duration) reconcile.Instant {
+	return reconcile.Instant(at + x.w.zero - x.began)
+}
+
 // tell gives the watcher an event, unless it does not run: a frozen one gets it
 // when it goes on.
 func (x *watch) tell(ev reconcile.Event) {
@@ -185,8 +191,9 @@ func (x *watch) carryOut(effects []round.Effect) {
 	if next == reconcile.Never || next == x.tick {
 		return
 	}
+	x.untick()
 	x.tick = next
-	x.w.q.After(next.Sub(x.now()), func() {
+	x.w.q.Unless(x.ticked, next.Sub(x.now()), func() {
 		if x.tick == next {
 			x.do(func() {
 				x.tick = reconcile.Never
@@ -194,6 +201,11 @@ func (x *watch) carryOut(effects []round.Effect) {
 			})
 		}
 	})
+}
+
+// untick gives up the tick that is awaited.
+func (x *watch) untick() {
+	*x.ticked, x.ticked, x.tick = true, new(bool), reconcile.Never
 }
 
 func (x *watch) carry(e round.Effect) {
@@ -239,7 +251,7 @@ func (x *watch) within(limit time.Duration, ask func(answer func(any)), then fun
 			x.do(func() { then(v) })
 		}
 	}
-	x.w.q.After(limit, func() { end(nil) })
+	x.w.q.Unless(&over, limit, func() { end(nil) })
 	ask(end)
 }
 
@@ -427,7 +439,7 @@ func (x *watch) begin(op plan.Op, then func(error)) {
 		over = true
 		x.do(func() { then(err) })
 	}
-	x.w.q.After(limit, func() { end(fake.ErrTimeout) })
+	x.w.q.Unless(&over, limit, func() { end(fake.ErrTimeout) })
 	ends := x.w.fleet.HostState(op.Host).Ends
 	lost := x.w.cut // what is sent while the watcher is cut off never arrives
 	var alive func()
@@ -439,9 +451,9 @@ func (x *watch) begin(op plan.Op, then func(error)) {
 			end(fake.ErrTimeout)
 			return
 		}
-		x.w.q.After(keepalive, alive)
+		x.w.q.Unless(&over, keepalive, alive)
 	}
-	x.w.q.After(keepalive, alive)
+	x.w.q.Unless(&over, keepalive, alive)
 	x.w.fleet.Begin(op, end)
 }
 
