@@ -93,6 +93,12 @@ func (q *Queue) Next() (time.Duration, bool) {
 	return q.due[0].at, true
 }
 
+// Hangs tells whether the next thing that is due hangs on that sign.
+func (q *Queue) Hangs(over *bool) bool {
+	_, ok := q.Next()
+	return ok && q.due[0].over == over
+}
+
 // Soonest is when the next thing is due but for those that hang on one sign.
 func (q *Queue) Soonest(but *bool) (at time.Duration, ok bool) {
 	for i := range q.due {

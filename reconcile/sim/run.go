@@ -45,6 +45,7 @@ type World struct {
 	second      time.Duration // since when steps are counted
 	steps       int
 	noisy       time.Duration            // when anything happened last but a question
+	skipped     time.Duration            // in sum
 	tried       time.Duration            // no skip is tried before
 	slow        map[string]time.Duration // hosts that answer late
 	tolerant    map[string]bool          // guests that somebody else may run twice
@@ -192,6 +193,9 @@ func (w *World) skip(until time.Duration) {
 	if w.whole || x == nil || w.rival != nil || w.tape != nil || x.frozen || w.cut || len(w.slow) > 0 || w.now() < w.tried || until-w.now() < shortest {
 		return
 	}
+	if !w.q.Hangs(x.ticked) {
+		return // something is under way
+	}
 	w.tried = w.now() + shortest
 	to := until
 	if at, ok := w.q.Soonest(x.ticked); ok {
@@ -209,6 +213,7 @@ func (w *World) skip(until time.Duration) {
 		return
 	}
 	x.untick()
+	w.skipped += time.Duration(at) + x.began - w.q.Now()
 	w.q.Pass(time.Duration(at) + x.began)
 	w.tried = w.now()
 	x.carryOut(effects)
