@@ -74,7 +74,7 @@ type fleet struct {
 	stores   map[string]*hostStorage
 	attaches map[string]bool
 	using    map[string][]string // by volume's name: guests and volumes that name it
-	bases    map[string]bool // base images that marks name, by baseKey: true if a finished volume was made from it
+	bases    map[string]bool     // base images that marks name, by baseKey: true if a finished volume was made from it
 }
 
 func (r *reader) fleet(in *plan.Input) *fleet {
