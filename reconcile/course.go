@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -18,6 +19,8 @@ type Blow struct {
 	Silent bool
 	// Phase is how long before the loss its libvirt was asked last; 0 to its interval.
 	Phase time.Duration
+	// Guests run on it.
+	Guests []*GuestPolicy
 	// Ask is one question to a fence device, Order one order with the reading after it.
 	Ask, Order time.Duration
 }
@@ -28,6 +31,7 @@ type Course struct {
 	Down    time.Duration // no sign of life; 0 if it was found off before
 	Off     time.Duration // proven off
 	Ordered bool          // by an order, and not because the device said so when asked
+	On      bool          // and switched on again, once its guests run elsewhere
 	Held    string        // not empty: it is never proven off by itself, and why; Off means nothing
 }
 
@@ -42,29 +46,35 @@ func (p *Policy) Course(h *HostPolicy, b Blow, others int) Course {
 		c.Off = began + 2*b.Ask
 		return c
 	}
-	c.Down = t.countsDown(first, began)
+	outside := slices.DeleteFunc(slices.Clone(b.Guests), func(g *GuestPolicy) bool { return !g.Outside() })
+	c.Down = t.countsDown(first, began, outside)
 	switch {
 	case h.Maintenance:
 		c.Held = fmt.Sprintf("%s is in maintenance: it is never fenced by us; `3rc confirm-off %s` if it is off", h.Name, h.Name)
 	case h.Name == p.Self:
 		c.Held = "this watch runs on it"
-	case !h.fences():
+	case len(h.proving()) == 0:
 		c.Held = fmt.Sprintf("%s has no fence device whose off is a proof: its guests are held until `3rc confirm-off %s`", h.Name, h.Name)
 	case others == 0 && len(p.Anchors) == 0:
 		c.Held = "there is nothing to ask whether our own side works: set anchors"
 	}
 	c.Off, c.Ordered = c.Down+b.Order, true
+	for _, level := range h.proving() {
+		c.On = slices.ContainsFunc(level, func(i int) bool { return h.Fences[i].On })
+		break
+	}
 	return c
 }
 
-// countsDown is when the loss is judged: fall bads of libvirt, and fall questions
-// of every probe since the first of them, the first of these known to have failed.
-func (t *Thresholds) countsDown(first, began time.Duration) time.Duration {
+// countsDown is when the loss is judged: at the first answer, or lack of one, at
+// which libvirt was bad fall times, and of every probe, the guests' among them,
+// enough questions were sent and one is known to have failed (Machine.alive).
+func (t *Thresholds) countsDown(first, began time.Duration, guests []*GuestPolicy) time.Duration {
 	var listed time.Duration
-	last := time.Duration(-math.MaxInt64 / 2)
 	var touches []time.Duration // when the host is judged again
-	sent, n := first, 0
-	for ; n < t.Fall; sent = t.after(sent, began) {
+	last := time.Duration(math.MinInt64 / 2)
+	sent := first
+	for n := 0; n < t.Fall; sent = t.after(sent, began) {
 		listed = sent + t.Timeout
 		touches = append(touches, listed)
 		if sent-last >= t.FastInterval {
@@ -73,21 +83,52 @@ func (t *Thresholds) countsDown(first, began time.Duration) time.Duration {
 		}
 	}
 	probed := began + max(time.Duration(t.Fall-1)*t.FastInterval, t.Timeout)
-	due := max(listed, probed)
-	for ; sent+t.Timeout <= due+t.FastInterval; sent = t.after(sent, began) {
+	until := max(listed, probed)
+	for _, g := range guests {
+		until = max(until, began+time.Duration(t.Fall-1)*t.FastInterval+g.Thresholds.Timeout)
+	}
+	until += t.FastInterval
+	for ; sent+t.Timeout <= until; sent = t.after(sent, began) {
 		touches = append(touches, sent+t.Timeout)
 	}
-	for at := began + t.Timeout; at <= due+t.FastInterval; at += t.FastInterval {
-		touches = append(touches, at)
+	touches = every(touches, began+t.Timeout, t.FastInterval, until)
+	for _, g := range guests {
+		touches = every(touches, began+g.Thresholds.Timeout, g.urgent(t), until)
 	}
-	at := due + t.FastInterval
-	for _, x := range touches {
-		if x >= due {
-			at = min(at, x)
+	slices.Sort(touches)
+	for _, at := range touches {
+		if at >= listed && at >= probed && !slices.ContainsFunc(guests, func(g *GuestPolicy) bool { return !g.silent(t, at-began) }) {
+			return at
 		}
 	}
-	return at
+	return until
 }
+
+// every adds the times from one on, so far apart, until another.
+func every(times []time.Duration, from, apart, until time.Duration) []time.Duration {
+	for at := from; at <= until; at += apart {
+		times = append(times, at)
+	}
+	return times
+}
+
+// urgent is the pace of a guest's probes as signs of its host's life.
+func (g *GuestPolicy) urgent(host *Thresholds) time.Duration {
+	return min(g.Thresholds.Interval, host.FastInterval)
+}
+
+// silent tells whether a guest that is asked since the first silence of its host
+// counts as silent after so long: fall questions were sent, and one of the last
+// fall has had the host's timeout, or the first has had the guest's own.
+func (g *GuestPolicy) silent(host *Thresholds, since time.Duration) bool {
+	pace := g.urgent(host)
+	sent := int(since/pace) + 1
+	oldest := time.Duration(max(0, sent-host.Fall)) * pace
+	return sent >= host.Fall && (since >= g.Thresholds.Timeout || since-oldest >= host.Timeout)
+}
+
+// Outside tells whether a probe of the guest reaches it without its host's libvirt.
+func (g *GuestPolicy) Outside() bool { return slices.Contains(g.Agent, false) }
 
 // after is when libvirt is asked next: at the interval while all seemed well, and
 // from the first silence on at the fast one.
@@ -96,16 +137,6 @@ func (t *Thresholds) after(sent, began time.Duration) time.Duration {
 		return next
 	}
 	return max(began, sent+t.FastInterval)
-}
-
-// fences tells whether any device of the host can prove it off.
-func (h *HostPolicy) fences() bool {
-	for _, f := range h.Fences {
-		if f.Proves {
-			return true
-		}
-	}
-	return false
 }
 
 // tells tells whether a device says that the host lost its power: that of a level
@@ -139,6 +170,8 @@ func (g *GuestPolicy) OnLoss() (r Rung, wait time.Duration, why string) {
 	switch {
 	case g.State == "ignored":
 		return NoRung, 0, "state = \"ignored\": 3rc leaves it alone"
+	case g.bound() != "":
+		return NoRung, 0, fmt.Sprintf("its disk %s is only there, and an installation does not make it anew: it waits for the host", g.bound())
 	case g.local() && g.Ladder.Reinstall.Attempts > 0:
 		return Reinstall, longWait, ""
 	case g.local():
@@ -147,6 +180,17 @@ func (g *GuestPolicy) OnLoss() (r Rung, wait time.Duration, why string) {
 		return NoRung, 0, "its recovery has no relocate: it waits for the host"
 	}
 	return Relocate, 0, ""
+}
+
+// bound names a disk that is on its host alone and that an installation elsewhere
+// would not make anew, or "".
+func (g *GuestPolicy) bound() string {
+	for _, d := range g.Disks {
+		if !d.Shared && !d.Renewed {
+			return d.Label
+		}
+	}
+	return ""
 }
 
 // Grace is how long a start of the guest may keep a slot of its host: until its

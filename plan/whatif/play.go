@@ -59,8 +59,8 @@ type actor struct {
 // never is a time that does not come.
 const never = time.Duration(math.MaxInt64)
 
-// retryUnplaced is when a guest without a place is tried again if nothing was
-// freed before.
+// retryUnplaced is when a guest without a place is tried again, if nothing was
+// freed before. It matters only where something has changed meanwhile.
 const retryUnplaced = 5 * time.Second
 
 // lose plays one loss through, on a fleet that is as it was afterwards.
@@ -107,7 +107,11 @@ func (p *play) hit(name string) {
 		phase = p.m.Phase(name)
 	}
 	h.seen = -phase
-	h.course = p.f.pol.Course(h.pol, reconcile.Blow{Silent: p.m.Silent, Phase: phase, Ask: p.f.Times.Ask, Order: p.f.Times.order(name)}, len(p.f.pol.Hosts)-1)
+	b := reconcile.Blow{Silent: p.m.Silent, Phase: phase, Ask: p.f.Times.Ask, Order: p.f.Times.order(name)}
+	for _, g := range p.f.homes[name] {
+		b.Guests = append(b.Guests, p.f.guests[g])
+	}
+	h.course = p.f.pol.Course(h.pol, b, len(p.f.pol.Hosts)-1)
 	p.lost = append(p.lost, h)
 	p.byHost[name] = h
 	p.f.stage.Close(name, "lost")
@@ -123,6 +127,8 @@ func (p *play) strand(name string, h *lostHost) {
 	var wait time.Duration
 	a.rung, wait, a.why = a.pol.OnLoss()
 	switch {
+	case a.rung != reconcile.Relocate && h.course.On && h.course.Held == "":
+		a.why = h.name + " is switched on again (then = \"on\"): it is started there once that is back"
 	case a.rung == reconcile.NoRung:
 	case h.course.Held != "":
 		a.why = h.course.Held
@@ -214,9 +220,7 @@ func (p *play) decide() bool {
 		a := p.byName[s.Guest]
 		if u, stuck := without[s.Guest]; stuck {
 			a.refused, a.retry = u.Why(), p.now+retryUnplaced
-			if p.makeRoom(u, s.Priority) {
-				p.at(a.retry)
-			}
+			p.makeRoom(u, s.Priority)
 			continue
 		}
 		m := to[s.Guest]
@@ -325,10 +329,15 @@ func (p *play) begin(a *actor, m place.Move) {
 	}
 	p.at(a.healthy)
 	p.at(a.frees)
+	for _, o := range p.actors {
+		if o.refused != "" && o.target == "" {
+			p.at(o.retry) // a group may have it elsewhere now
+		}
+	}
 }
 
 // makeRoom has guests yield to one that found no place.
-func (p *play) makeRoom(u place.Unplaced, priority int) bool {
+func (p *play) makeRoom(u place.Unplaced, priority int) {
 	busy := func(name string) bool {
 		a := p.byName[name]
 		return a != nil && (a.yields && a.ready == never || !a.yields && a.runs > p.now)
@@ -345,7 +354,6 @@ func (p *play) makeRoom(u place.Unplaced, priority int) bool {
 		a.reason = fmt.Sprintf("%s, of higher priority, has no other place", u.Guest)
 		p.at(a.ends)
 	}
-	return true
 }
 
 // movable tells whether a guest that is off can be started on another host.
