@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +19,7 @@ type planFlags struct {
 	detailed bool
 	verbose  bool
 	targets  []string
+	sight    sight
 }
 
 func (a *app) planCommand() *cobra.Command {
@@ -35,6 +34,7 @@ func (a *app) planCommand() *cobra.Command {
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit 2 when there are changes")
 	c.Flags().BoolVar(&f.verbose, "verbose", false, "list alike changes one by one")
 	c.Flags().StringArrayVar(&f.targets, "target", nil, "only this address and what it needs; may be repeated")
+	f.sight.flags(c)
 	return c
 }
 
@@ -43,18 +43,17 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 	if err != nil {
 		return err
 	}
-	fleet := a.fleet(cfg)
-	defer fleet.Close()
-	p, err := makePlan(cfg, a.look(c.Context(), cfg, fleet), f.targets)
+	seen, err := a.see(c.Context(), cfg, f.sight)
 	if err != nil {
 		return err
 	}
-	if c.Context().Err() != nil {
-		return c.Context().Err()
+	p, err := makePlan(cfg, seen, f.targets)
+	if err != nil {
+		return err
 	}
 	if f.out != "" {
-		if err := writePlan(f.out, p, f.targets); err != nil {
-			return err
+		if err := writeFile(f.out, func(w io.Writer) error { return p.Save(w, f.targets) }); err != nil {
+			return fmt.Errorf("-out: %w", err)
 		}
 	}
 	if a.jsonOut {
@@ -69,22 +68,4 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 		return status{code: exitNoted}
 	}
 	return err
-}
-
-// writePlan replaces the file whole or not at all.
-func writePlan(name string, p *plan.Plan, targets []string) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".3rc-plan-")
-	if err != nil {
-		return fmt.Errorf("-out: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	err = p.Save(tmp, targets)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("-out: %w", err)
-	}
-	return nil
 }

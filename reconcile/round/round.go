@@ -34,6 +34,10 @@ const (
 	large  = 500 // guests
 )
 
+// PowerLimit bounds one question to a fence device: fence_ipmilan gives up on a
+// dead BMC after 20 s.
+const PowerLimit = 20 * time.Second
+
 // Do is an operation that is to be done now. What came of it is told with Ended.
 type Do struct {
 	ID int
