@@ -405,4 +405,3 @@ func (p *play) fate(a *actor) Fate {
 	}
 	return x
 }
-

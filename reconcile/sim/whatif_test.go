@@ -156,6 +156,11 @@ func horizonOf(cfg *schema.Config, l *whatif.Loss) time.Duration {
 	d := 4 * time.Minute
 	for _, f := range l.Fates {
 		d = max(d, f.Down+time.Minute)
+		for _, disk := range cfg.VM(f.Guest).Disks {
+			if !cfg.Pool(disk.Pool.Name).IsShared() {
+				d = max(d, 16*time.Minute) // it waits that long for its host
+			}
+		}
 	}
 	return d
 }
