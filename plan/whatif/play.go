@@ -35,7 +35,6 @@ type lostHost struct {
 // actor is a guest with which something happens.
 type actor struct {
 	pol    *reconcile.GuestPolicy
-	size   place.Guest
 	from   string
 	rung   reconcile.Rung
 	yields bool
@@ -281,13 +280,10 @@ func (p *play) well(name string) bool {
 		return true
 	}
 	if a := p.byName[name]; a != nil {
-		return a.healthy <= p.now || a.yields && a.begunYield() > p.now
+		return a.healthy <= p.now
 	}
 	return pol.State == "running" && p.f.stage.Has(name) && p.f.stage.Where(name) != ""
 }
-
-// begunYield is when a guest begins to make room.
-func (a *actor) begunYield() time.Duration { return a.begun }
 
 // lent is the highest priority of those that wait for a guest.
 func (p *play) lent(a *actor) int {
