@@ -28,13 +28,13 @@ func Outlook(in *plan.Input, p *plan.Plan) place.Fleet {
 		}
 	}
 	out := f.Problem(running)
-	barred := barring{f: f, cache: map[string]map[string]string{}}
+	barred := barring{f: f, cache: map[string]*place.Unfit{}}
 	for i, g := range running {
 		x := &out.Guests[i]
 		if h := after[g.vm.Address]; h != "" {
 			x.Host = h
 		}
-		x.Movable, x.Barred = false, barred.of(&guest{vm: g.vm})
+		x.Movable, x.Unfit = false, barred.of(&guest{vm: g.vm})
 	}
 	return out
 }

@@ -216,7 +216,11 @@ func (w *World) skip(until time.Duration) {
 	w.skipped += time.Duration(at) + x.began - w.q.Now()
 	w.q.Pass(time.Duration(at) + x.began)
 	w.tried = w.now()
-	x.carryOut(effects)
+	for _, e := range effects {
+		c := e.(reconcile.WriteClaim) // the only effect that outlasts what was left out, and long done by now
+		w.fleet.Keep(c.Host, c.Claim)
+	}
+	x.carryOut(nil)
 }
 
 // shortest is the shortest time that is worth leaving out, and the time between two
