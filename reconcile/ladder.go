@@ -37,7 +37,7 @@ func (m *Machine) settledQuit(g *guest) bool {
 	if g.quitAt == Never {
 		g.quitAt, g.quits = m.now, 0
 	}
-	if h.viewSent > g.quitAt {
+	if h.viewSent > g.quitAt && g.quits < h.t().Fall {
 		g.quitAt = h.viewSent
 		g.quits++
 	}
@@ -55,6 +55,9 @@ func (m *Machine) settledQuit(g *guest) bool {
 // gone there, that is to blame, and not the guest.
 func (m *Machine) stuck(g *guest, because string, paused bool) verdict {
 	if missing := m.missing(g, g.home); missing != "" {
+		if unmade := m.unmade(g); unmade != "" {
+			return m.climb(g, Reinstall, because+", and "+unmade+" was never made")
+		}
 		g.storage = true
 		for _, h := range m.order {
 			if h != g.home && h.state == Up && m.missing(g, h) == "" && !h.maintenance() && g.pol.Ladder.Relocate.Attempts > 0 && !g.pol.local() {
@@ -76,6 +79,23 @@ func (m *Machine) stuck(g *guest, because string, paused bool) verdict {
 
 // missing names a volume of the guest that the host does not show, or "".
 func (m *Machine) missing(g *guest, h *host) string { return h.misses(g.volumes()) }
+
+// unmade names a volume that an installation of the guest was to make, and that is
+// not there although its home shows all the others: it will not come back by
+// itself. "" if there is none.
+func (m *Machine) unmade(g *guest) string {
+	name := ""
+	for _, v := range g.volumes() {
+		switch {
+		case g.home.view == nil || g.home.shows(v.Pool, v.Name):
+		case !v.Unmade || !g.home.active(v.Pool):
+			return ""
+		default:
+			name = "volume " + v.Pool + "/" + v.Name
+		}
+	}
+	return name
+}
 
 // misses names the first of these volumes that the host does not show, or "".
 func (h *host) misses(volumes []Volume) string {
@@ -111,6 +131,9 @@ func (m *Machine) neutral(g *guest) verdict {
 	missing := m.missing(g, g.home)
 	if missing != "" || (g.yielded || g.unplaced != "") && !g.pol.local() {
 		w.Target, w.Barred = "", m.barred(g, false)
+	}
+	if unmade := m.unmade(g); unmade != "" {
+		return m.climb(g, Reinstall, "its installation did not end: "+unmade+" was never made")
 	}
 	if missing != "" && g.pol.local() {
 		return verdict{state: Held, why: missing + " is gone: it is started when that is back"}
