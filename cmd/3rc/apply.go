@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 	"3rc/apply"
 	"3rc/plan"
 	"3rc/providers/content"
+	"3rc/providers/install"
 	"3rc/providers/libvirt"
+	"3rc/reconcile/loop/api"
 	"3rc/schema"
 	"3rc/schema/inventory"
 )
@@ -90,7 +93,7 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 		}
 	}
 	if watch != nil {
-		return a.handOver(ctx, watch, p, f)
+		return a.handOver(ctx, watch, p, f, api.ApplyRequest{Targets: f.targets})
 	}
 	return a.carryOut(ctx, cfg, fleet, p, &content.Source{Config: cfg, Images: seen.Images}, f.parallelism)
 }
@@ -208,7 +211,9 @@ func (a *app) confirm(question, want string) error {
 func (a *app) carryOut(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, p *plan.Plan, src *content.Source, parallelism int) error {
 	a.applying.Store(true)
 	pr := newProgress(a, p)
-	result := apply.Run(ctx, p, fleet.Executor(src), apply.Options{
+	site := install.NewSite(install.Options{Dir: dirOf(a.chdir), Logs: installLogs(), Tell: pr.stage, Log: a.log.Debug}).Use(cfg, src.Images)
+	src.Installers = site
+	result := apply.Run(ctx, p, fleet.Executor(src).Installing(site), apply.Options{
 		Parallelism: parallelism, Now: time.Now, Stop: a.stop,
 		Guard:  notTwice(fleet),
 		Report: pr.report,
@@ -217,11 +222,20 @@ func (a *app) carryOut(ctx context.Context, cfg *schema.Config, fleet *libvirt.F
 	return a.finish(p, result)
 }
 
+// installLogs is where the consoles of installers are kept without a watch.
+func installLogs() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "3rc", "install")
+}
+
 // notTwice asks every other host, right before a start, whether it has the
 // guest: what was true when the plan was made may not be any more.
 func notTwice(fleet *libvirt.Fleet) apply.Guard {
 	return func(ctx context.Context, op plan.Op) error {
-		if op.Verb != plan.DomainStart {
+		if op.Verb != plan.DomainStart && op.Verb != plan.DomainInstall {
 			return nil
 		}
 		live, unseen := fleet.Holders(ctx, op.UUID, op.Name, op.Host)

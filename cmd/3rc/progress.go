@@ -7,6 +7,7 @@ import (
 
 	"3rc/apply"
 	"3rc/plan"
+	"3rc/providers/install"
 	"3rc/schema"
 )
 
@@ -67,7 +68,10 @@ func (p *progress) report(e apply.Event) {
 		}
 		p.told[e.Op.ID] = e.Elapsed
 		part := ""
-		if e.Whole > 0 {
+		switch {
+		case e.Op.Verb == plan.DomainInstall:
+			part = installed(e)
+		case e.Whole > 0:
 			part = fmt.Sprintf(", %d%% of %s", e.Part*100/e.Whole, schema.Size(e.Whole))
 		}
 		fmt.Fprintf(p.out, "%s … %s%s\n", sentence(e.Op), elapsed, part)
@@ -77,6 +81,23 @@ func (p *progress) report(e apply.Event) {
 		fmt.Fprintf(p.out, "FAILED after %s: %s\n    %v\n", elapsed, sentence(e.Op), e.Err)
 	case apply.Skipped:
 		fmt.Fprintf(p.out, "not begun: %s (%v)\n", sentence(e.Op), e.Err)
+	}
+}
+
+// installed says how far an installation is by the time that the last one of its
+// profile took; both are milliseconds.
+func installed(e apply.Event) string {
+	left := time.Duration(e.Whole-min(e.Whole, e.Part)) * time.Millisecond
+	if left < time.Second {
+		return ""
+	}
+	return fmt.Sprintf(", about %s left", left.Round(time.Second))
+}
+
+// stage tells what an installer reports.
+func (p *progress) stage(s install.Progress) {
+	if !p.quiet {
+		fmt.Fprintf(p.out, "%s on %s: %s (%s)\n", s.Guest, s.Host, s.Stage, s.Elapsed.Round(time.Second))
 	}
 }
 
