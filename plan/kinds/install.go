@@ -96,41 +96,69 @@ func (b *builder) prepareInstall() {
 		return
 	}
 	ks := profile(b.f.in.Config, b.vm)
-	p := b.f.in.Config.Pool(b.vm.Disks[0].Pool.Name)
+	p, at := b.bootPool()
+	if p == nil {
+		b.refuse(plan.Refused, "an installer boots from files, and %s has no pool of files for them: give it one of type dir, fs or netfs", b.host)
+		return
+	}
 	in := &installation{ks: ks}
-	delivered := ks.DeliveredBy()
 	kernel, ok := b.installerFile(inventory.KernelOf(ks.Address))
 	if !ok {
 		return
 	}
-	base := BaseName(ks.Name+"-kernel", kernel)
-	in.kernel = b.target(p) + "/" + base
-	switch {
-	case ks.Content != nil && delivered == "initrd":
-		in.carrier = b.carry(p, "initrd", base)
-		in.initrd = b.target(p) + "/" + in.carrier.Name
-	case ks.Content != nil && delivered == "seed":
-		in.carrier = b.carry(p, "iso", base)
-		in.seed = b.target(p) + "/" + in.carrier.Name
-	}
-	in.needs = append(in.needs, b.base(inventory.KernelOf(ks.Address), p, base, kernel, true))
+	var initrd inventory.Image
 	if ks.Initrd != "" {
-		initrd, ok := b.installerFile(inventory.InitrdOf(ks.Address))
-		if !ok {
+		if initrd, ok = b.installerFile(inventory.InitrdOf(ks.Address)); !ok {
 			return
 		}
-		if in.initrd == "" {
-			name := BaseName(ks.Name+"-initrd", initrd)
-			in.initrd = b.target(p) + "/" + name
-			in.needs = append(in.needs, b.base(inventory.InitrdOf(ks.Address), p, name, initrd, true))
-		}
-		if in.carrier != nil {
-			b.fillCarrier(p, in.carrier, initrd)
-		}
-	} else if in.carrier != nil {
-		b.fillCarrier(p, in.carrier, inventory.Image{})
+	}
+	base := BaseName(ks.Name+"-kernel", kernel)
+	in.kernel = at.path(at.def, base)
+	switch delivered := ks.DeliveredBy(); {
+	case ks.Content != nil && delivered == "initrd":
+		in.carrier = b.carry(p, "initrd", base)
+		in.initrd = at.path(at.def, in.carrier.Name)
+	case ks.Content != nil && delivered == "seed":
+		in.carrier = b.carry(p, "iso", base)
+		in.seed = at.path(at.def, in.carrier.Name)
+	}
+	in.needs = append(in.needs, keyPool(b.host, p.Name), b.base(inventory.KernelOf(ks.Address), p, at, base, kernel, true))
+	if in.initrd == "" && ks.Initrd != "" {
+		name := BaseName(ks.Name+"-initrd", initrd)
+		in.initrd = at.path(at.def, name)
+		in.needs = append(in.needs, b.base(inventory.InitrdOf(ks.Address), p, at, name, initrd, true))
+	}
+	if in.carrier != nil {
+		b.fillCarrier(p, at, in.carrier, initrd)
 	}
 	b.install = in
+}
+
+// bootPool is the pool for what QEMU reads as files when it boots: one of the
+// guest's own, else the first that its host has.
+func (b *builder) bootPool() (*schema.Pool, hostPool) {
+	var all []*schema.Pool
+	for i := range b.vm.Disks {
+		all = append(all, b.f.in.Config.Pool(b.vm.Disks[i].Pool.Name))
+	}
+	for _, p := range b.f.in.Config.Pools {
+		if slices.Contains(b.f.in.Config.PoolHosts(p), b.host) {
+			all = append(all, p)
+		}
+	}
+	for _, p := range all {
+		if can := schema.PoolTypes[p.Type]; !p.Existing && (!can.Files || can.Network) {
+			continue
+		}
+		at := b.pool(p)
+		if b.hold != nil {
+			return nil, at
+		}
+		if at.can.Files && at.can.Makes && at.can.Uploads && !at.can.Network && at.path != nil {
+			return p, at
+		}
+	}
+	return nil, hostPool{}
 }
 
 func (b *builder) installerFile(of string) (inventory.Image, bool) {
@@ -167,7 +195,7 @@ func (b *builder) carry(p *schema.Pool, suffix, base string) *inventory.MarkVolu
 }
 
 // fillCarrier uploads it: the installer's own initrd with the file appended, or a seed.
-func (b *builder) fillCarrier(p *schema.Pool, mv *inventory.MarkVolume, initrd inventory.Image) {
+func (b *builder) fillCarrier(p *schema.Pool, at hostPool, mv *inventory.MarkVolume, initrd inventory.Image) {
 	key := keyVolume(p.Name, mv.Name)
 	op := plan.Op{Host: b.host, Class: inventory.Volume, Pool: p.Name, Name: mv.Name, Provides: []string{key},
 		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)}}
@@ -179,11 +207,7 @@ func (b *builder) fillCarrier(p *schema.Pool, mv *inventory.MarkVolume, initrd i
 		op.Requires = append(op.Requires, key+" cleared")
 	}
 	op.Verb, op.Content = plan.VolumeUpload, InstallerContent(b.vm, b.host)
-	op.XML = marshal(&lx.StorageVolume{
-		Name:     mv.Name,
-		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: sectors(initrd.Size) + CarrierRoom},
-		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: "raw"}},
-	})
+	op.XML = marshal(at.newVolume(mv.Name, sectors(initrd.Size)+CarrierRoom, "raw"))
 	b.storage = append(b.storage, op)
 	b.made = append(b.made, key)
 }
@@ -255,7 +279,7 @@ func (b *builder) installer(prepared string) string {
 	d.Devices.Disks = slices.DeleteFunc(d.Devices.Disks, func(x lx.DomainDisk) bool { return x.Alias == nil || !given[x.Alias.Name] })
 	if b.install.seed != "" {
 		needSCSI(&d)
-		seed := disk{label: installerDisk, bus: "scsi", format: "raw", path: b.install.seed, cdrom: true}
+		seed := disk{label: installerDisk, bus: "scsi", format: "raw", cdrom: true, source: &lx.DomainDiskSource{File: &lx.DomainDiskSourceFile{File: b.install.seed}}}
 		d.Devices.Disks = append(d.Devices.Disks, seed.make(nextTarget(&d, seed.bus)))
 	}
 	d.Devices.Channels = append(d.Devices.Channels, lx.DomainChannel{

@@ -18,7 +18,8 @@ import (
 // the volume behind it.
 type disk struct {
 	label, bus, format, cache string
-	path                      string
+	source                    *lx.DomainDiskSource
+	path                      string // of the source, as people read it
 	cdrom                     bool
 	made                      bool   // its volume is made by this plan
 	attached                  bool   // somebody else's volume
@@ -71,24 +72,6 @@ func (b *builder) refuse(r plan.Reason, format string, args ...any) {
 		c := change(b.vm, plan.Hold, r, b.host, fmt.Sprintf(format, args...))
 		b.hold = &c
 	}
-}
-
-// target is the directory of a pool on the builder's host.
-func (b *builder) target(p *schema.Pool) string {
-	if fact, ok := b.f.in.View(b.host).Find(inventory.Pool, p.Name); ok {
-		var x lx.StoragePool
-		if x.Unmarshal(fact.XML) == nil && x.Target != nil {
-			if !p.Existing && x.Target.Path != p.Target {
-				b.refuse(plan.Refused, "pool %q of %s is at %s, and the files say %s: the guest is left as it is", p.Name, b.host, x.Target.Path, p.Target)
-			}
-			return x.Target.Path
-		}
-	}
-	if !p.Existing {
-		return p.Target
-	}
-	b.refuse(plan.Missing, "pool %q of %s has no directory", p.Name, b.host)
-	return ""
 }
 
 // known looks a volume up. On a shared pool any host may know it: libvirtd knows
@@ -147,9 +130,19 @@ func (f *fleet) storage(host string) *hostStorage {
 func (b *builder) disk(d *schema.Disk) {
 	p := b.f.in.Config.Pool(d.Pool.Name)
 	out := disk{label: d.Label, bus: d.Bus, format: d.Format, cache: d.Cache}
-	dir := b.target(p)
+	at := b.pool(p)
+	if b.hold != nil {
+		return
+	}
+	if !at.can.Files && !d.Has("format") {
+		out.format = "raw"
+	}
 	if d.Volume != "" {
-		b.attach(d, p, dir, out)
+		b.attach(d, p, at, out)
+		return
+	}
+	if !at.can.Makes {
+		b.refuse(plan.Refused, "libvirt makes no volumes in pool %q, which is of type %q: name one that is there with volume =", p.Name, at.def.Type)
 		return
 	}
 	mv := b.mark.Volume(d.Label)
@@ -163,7 +156,7 @@ func (b *builder) disk(d *schema.Disk) {
 	}
 	if mv == nil {
 		gen := b.mark.NextGen(d.Label)
-		name := fmt.Sprintf("%s.%s.%d.%s", b.vm.Name, d.Label, gen, d.Format)
+		name := fmt.Sprintf("%s.%s.%d.%s", b.vm.Name, d.Label, gen, out.format)
 		if _, found, _ := b.known(p, name); found {
 			b.refuse(plan.Foreign, "pool %q already has a volume %q that 3rc did not make for this guest: move it away, or attach it as it is with volume = %q", p.Name, name, name)
 			return
@@ -171,18 +164,21 @@ func (b *builder) disk(d *schema.Disk) {
 		mv = b.claim(inventory.MarkVolume{Pool: p.Name, Name: name, Disk: d.Label, Gen: gen})
 	}
 	mv.Delete = d.OnDelete == "delete"
-	out.path = dir + "/" + mv.Name
 	vol, found, certain := b.known(p, mv.Name)
+	if err := out.name(at, mv.Name, ""); err != nil {
+		b.refuse(plan.Missing, "disk %q: %v", d.Label, err)
+		return
+	}
 	switch {
-	case !mv.Done && b.inUse(out.path):
+	case !mv.Done && b.inUse(out.source):
 		b.refuse(plan.Upset, "its mark says that the volume %s/%s was never finished, and the running guest uses it: somebody else started it. Shut it down, look at what the volume holds, and move it away if it is worth keeping", p.Name, mv.Name)
 	case !mv.Done:
 		out.made = true
-		b.fill(d, p, mv, found || !certain && b.old.Volume(d.Label) != nil)
+		b.fill(d, p, at, mv, out.format, found || !certain && b.old.Volume(d.Label) != nil)
 	case certain && !found:
 		b.refuse(plan.Lost, "the volume %s/%s of disk %q is gone. 3rc does not make an empty disk in its place: bring the volume back, or destroy the guest and let it be made anew", p.Name, mv.Name, d.Label)
 	case found:
-		b.size(d, vol, &out)
+		b.size(d, at, vol, &out)
 	}
 	b.disks = append(b.disks, out)
 }
@@ -194,21 +190,30 @@ const sector = 4096
 func sectors(bytes uint64) uint64 { return (bytes + sector - 1) / sector * sector }
 
 // attach takes an existing volume as it is.
-func (b *builder) attach(d *schema.Disk, p *schema.Pool, dir string, out disk) {
+func (b *builder) attach(d *schema.Disk, p *schema.Pool, at hostPool, out disk) {
 	vol, found, certain := b.known(p, d.Volume)
 	switch {
 	case certain && !found:
 		b.refuse(plan.Missing, "pool %q has no volume %q, which disk %q attaches: bring it there (virsh pool-refresh %s makes a copied file known), or correct the name", p.Name, d.Volume, d.Label, p.Name)
-	case found:
-		if x, err := volume(vol); err == nil && x.Target != nil && x.Target.Path != "" {
-			out.path = x.Target.Path
-		}
+		return
 	}
-	if out.path == "" {
-		out.path = dir + "/" + d.Volume
+	path := ""
+	if found {
+		path = seenPath(vol)
+	}
+	if err := out.name(at, d.Volume, path); err != nil {
+		b.refuse(plan.Missing, "disk %q: %v", d.Label, err)
+		return
 	}
 	out.attached = true
 	b.disks = append(b.disks, out)
+}
+
+// name says where the disk's volume is.
+func (x *disk) name(at hostPool, volume, path string) error {
+	source, err := at.volume(volume, path)
+	x.source, x.path = source, sourceText(source)
+	return err
 }
 
 // claim writes a new volume into the mark, once it is known that nobody else has
@@ -222,9 +227,13 @@ func (b *builder) claim(v inventory.MarkVolume) *inventory.MarkVolume {
 	return &b.mark.Volumes[len(b.mark.Volumes)-1]
 }
 
-// inUse tells whether the guest's process has a file open.
-func (b *builder) inUse(path string) bool {
-	return b.at != nil && b.at.fact.State.Live() && strings.Contains(b.at.fact.LiveXML, path)
+// inUse tells whether the guest's process has a volume open.
+func (b *builder) inUse(source *lx.DomainDiskSource) bool {
+	text := sourceText(source)
+	if source.Network != nil {
+		text = source.Network.Name
+	}
+	return b.at != nil && b.at.fact.State.Live() && strings.Contains(b.at.fact.LiveXML, text)
 }
 
 func volume(f inventory.Fact) (*lx.StorageVolume, error) {
@@ -233,8 +242,12 @@ func volume(f inventory.Fact) (*lx.StorageVolume, error) {
 	return &x, err
 }
 
+// extent is what a volume group or zpool may round a volume up to. LVM's own
+// extent is 4 MiB; administrators of large groups choose up to 128 MiB.
+const extent = 128 << 20
+
 // size compares a volume's capacity with what the files say.
-func (b *builder) size(d *schema.Disk, vol inventory.Fact, out *disk) {
+func (b *builder) size(d *schema.Disk, at hostPool, vol inventory.Fact, out *disk) {
 	x, err := volume(vol)
 	if err != nil || x.Capacity == nil {
 		return
@@ -242,6 +255,9 @@ func (b *builder) size(d *schema.Disk, vol inventory.Fact, out *disk) {
 	have, want := capacity(x), sectors(uint64(d.Size))
 	switch {
 	case want == 0 || have == want:
+	case !at.can.Grows && want < have && have-want < extent:
+	case !at.can.Grows && want > have:
+		b.refuse(plan.Refused, "disk %q has %s, and the files say %s: libvirt cannot make a volume larger in a pool of type %q. Do it with the storage's own tool, then run virsh pool-refresh %s", d.Label, schema.Size(have), d.Size, at.def.Type, d.Pool.Name)
 	case want < have:
 		b.refuse(plan.Refused, "disk %q has %s, and the files say %s: 3rc never shrinks a disk", d.Label, schema.Size(have), d.Size)
 	default:
@@ -265,7 +281,7 @@ func capacity(x *lx.StorageVolume) uint64 {
 
 // fill makes a disk's volume. What an interrupted apply left of it is the
 // mark's own, holds nothing of worth, and goes first.
-func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVolume, found bool) {
+func (b *builder) fill(d *schema.Disk, p *schema.Pool, at hostPool, mv *inventory.MarkVolume, format string, found bool) {
 	key := keyVolume(p.Name, mv.Name)
 	var requires []string
 	requires = append(requires, keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined))
@@ -277,14 +293,10 @@ func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVolume,
 		op.Provides = []string{key}
 	}
 	op.Requires = requires
-	x := &lx.StorageVolume{
-		Name:     mv.Name,
-		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: sectors(uint64(d.Size))},
-		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: d.Format}},
-	}
+	x := at.newVolume(mv.Name, sectors(uint64(d.Size)), format)
 	op.Verb = plan.VolumeCreate
 	if d.Image != nil {
-		b.fromImage(d, p, mv, x, &op)
+		b.fromImage(d, p, at, mv, x, &op)
 	}
 	op.XML = marshal(x)
 	b.storage = append(b.storage, op)
@@ -294,7 +306,7 @@ func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVolume,
 
 // fromImage makes the disk begin as a copy of an image, which is uploaded once
 // for each pool.
-func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVolume, x *lx.StorageVolume, op *plan.Op) {
+func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, at hostPool, mv *inventory.MarkVolume, x *lx.StorageVolume, op *plan.Op) {
 	img, ok := b.f.in.Seen.Images[d.Image.Address]
 	if !ok || img.Why != "" {
 		b.refuse(plan.Image, "%s: %s", d.Image.Address, img.Why)
@@ -304,12 +316,25 @@ func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVo
 		b.refuse(plan.Image, "disk %q has a size of %s, and %s needs %s", d.Label, d.Size, d.Image.Address, schema.Size(img.Virtual))
 		return
 	}
+	switch {
+	case !at.can.Uploads:
+		b.refuse(plan.Refused, "libvirt cannot upload into pool %q, which is of type %q: import %s with the storage's own tool, and name the volume with volume =", p.Name, at.def.Type, d.Image.Address)
+		return
+	case !at.can.Files && img.Format != "raw":
+		b.refuse(plan.Image, "%s is %s, and pool %q holds raw volumes only: convert it (qemu-img convert -O raw), and name the result", d.Image.Address, img.Format, p.Name)
+		return
+	}
+	if !at.can.Clones {
+		op.Verb, op.Content, op.Bytes = plan.VolumeUpload, "image:"+d.Image.Address, img.Size
+		x.Capacity.Value = sectors(max(uint64(d.Size), img.Virtual))
+		return
+	}
 	base := BaseName(d.Image.Name, img)
 	mv.Base = base
-	op.Requires = append(op.Requires, b.base(d.Image.Address, p, base, img, false))
+	op.Requires = append(op.Requires, b.base(d.Image.Address, p, at, base, img, false))
 	x.Capacity.Value = sectors(max(uint64(d.Size), img.Virtual))
 	if d.Clone == "backing" {
-		x.BackingStore = &lx.StorageVolumeBackingStore{Path: b.target(p) + "/" + base, Format: &lx.StorageVolumeTargetFormat{Type: img.Format}}
+		x.BackingStore = &lx.StorageVolumeBackingStore{Path: at.path(at.def, base), Format: &lx.StorageVolumeTargetFormat{Type: img.Format}}
 		return
 	}
 	op.Verb, op.From, op.Bytes = plan.VolumeClone, base, x.Capacity.Value
@@ -326,7 +351,7 @@ func BaseName(label string, img inventory.Image) string {
 //	there, and a finished volume was made from it     nothing to do
 //	begun by an apply that did not finish             deleted, uploaded anew
 //	anything else, there or not or not known          uploaded, or compared if it is there
-func (b *builder) base(address string, p *schema.Pool, name string, img inventory.Image, installer bool) string {
+func (b *builder) base(address string, p *schema.Pool, at hostPool, name string, img inventory.Image, installer bool) string {
 	key := keyVolume(p.Name, name)
 	if !p.IsShared() {
 		key += " on " + b.host
@@ -353,11 +378,7 @@ func (b *builder) base(address string, p *schema.Pool, name string, img inventor
 		op.Requires = append(op.Requires, key+" cleared")
 	}
 	op.Verb, op.Content, op.Text, op.Bytes = plan.VolumeUpload, "image:"+address, img.SHA256, img.Size
-	op.XML = marshal(&lx.StorageVolume{
-		Name:     name,
-		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: max(img.Virtual, img.Size)},
-		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: img.Format}},
-	})
+	op.XML = marshal(at.newVolume(name, max(img.Virtual, img.Size), img.Format))
 	b.storage = append(b.storage, op)
 	return key
 }
@@ -392,7 +413,18 @@ func (b *builder) seed() {
 		b.refuse(plan.Refused, "cloud_init needs a disk, in whose pool the seed is kept")
 		return
 	}
-	p := b.f.in.Config.Pool(b.vm.Disks[0].Pool.Name)
+	p := b.f.in.Config.SeedPool(b.vm)
+	if p == nil {
+		b.refuse(plan.Refused, "cloud_init needs a disk in a pool in which libvirt makes volumes and fills them")
+		return
+	}
+	at := b.pool(p)
+	if b.hold == nil && !(at.can.Makes && at.can.Uploads) {
+		b.refuse(plan.Refused, "cloud_init needs a volume for its seed, and libvirt makes and fills none in pool %q, which is of type %q", p.Name, at.def.Type)
+	}
+	if b.hold != nil {
+		return
+	}
 	digest := SeedDigest(b.vm)
 	mv := b.mark.Volume(seedDisk)
 	if mv != nil && (mv.Pool != p.Name || mv.Done && mv.Digest != digest) {
@@ -409,12 +441,17 @@ func (b *builder) seed() {
 		mv.Done = false // a seed holds nothing that cannot be made again
 	}
 	if !mv.Done {
-		b.fillSeed(p, mv, found || !certain && b.old.Volume(seedDisk) != nil)
+		b.fillSeed(p, at, mv, found || !certain && b.old.Volume(seedDisk) != nil)
 	}
-	b.disks = append(b.disks, disk{label: seedDisk, bus: "scsi", format: "raw", path: b.target(p) + "/" + mv.Name, cdrom: true})
+	out := disk{label: seedDisk, bus: "scsi", format: "raw", cdrom: true}
+	if err := out.name(at, mv.Name, ""); err != nil {
+		b.refuse(plan.Missing, "cloud_init: %v", err)
+		return
+	}
+	b.disks = append(b.disks, out)
 }
 
-func (b *builder) fillSeed(p *schema.Pool, mv *inventory.MarkVolume, found bool) {
+func (b *builder) fillSeed(p *schema.Pool, at hostPool, mv *inventory.MarkVolume, found bool) {
 	key := keyVolume(p.Name, mv.Name)
 	op := plan.Op{Host: b.host, Class: inventory.Volume, Pool: p.Name, Name: mv.Name, Provides: []string{key},
 		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)}}
@@ -425,11 +462,7 @@ func (b *builder) fillSeed(p *schema.Pool, mv *inventory.MarkVolume, found bool)
 		op.Requires = append(op.Requires, key+" cleared")
 	}
 	op.Verb, op.Content = plan.VolumeUpload, "seed:"+b.vm.Address
-	op.XML = marshal(&lx.StorageVolume{
-		Name:     mv.Name,
-		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: SeedSize},
-		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: "raw"}},
-	})
+	op.XML = marshal(at.newVolume(mv.Name, SeedSize, "raw"))
 	b.storage = append(b.storage, op)
 	b.made = append(b.made, key)
 	mv.Done = true
@@ -526,6 +559,7 @@ func (b *builder) digest() string {
 	fresh.newborn = true
 	x := fresh.skeleton()
 	fresh.apply(x)
+	hideSecrets(x)
 	x.Metadata, x.UUID = nil, ""
 	h := sha256.New()
 	h.Write([]byte(marshal(x)))

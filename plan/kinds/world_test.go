@@ -102,12 +102,15 @@ func (w *world) command(d *datadriven.TestData) string {
 		}
 	}
 	switch d.Cmd {
-	case "fleet": // fleet h1 h2 memory=… room=… : hosts that are up, and share /shared
+	case "fleet": // fleet h1 h2 memory=… room=… share=DIR : hosts that are up, and share /shared and that
 		memory, err := schema.ParseSize(orElse(args["memory"], "4GiB"))
 		if err != nil {
 			return err.Error()
 		}
 		w.fleet.Share("/shared")
+		if args["share"] != "" {
+			w.fleet.Share(args["share"])
+		}
 		for _, h := range words {
 			w.fleet.AddHost(h, inventory.Capacity{CPUs: 8, Memory: uint64(memory)})
 			if room, err := schema.ParseSize(args["room"]); err == nil {
@@ -125,6 +128,9 @@ func (w *world) command(d *datadriven.TestData) string {
 		img.Why = strings.ReplaceAll(args["why"], "_", " ")
 		if args["sha"] != "" {
 			img.SHA256 = strings.Repeat(args["sha"], 64/len(args["sha"]))
+		}
+		if args["format"] != "" {
+			img.Format = args["format"]
 		}
 		w.images["image.guest"] = img
 		return ""
@@ -153,6 +159,9 @@ func (w *world) command(d *datadriven.TestData) string {
 	case "fails": // fails GUEST: its next installation
 		w.fleet.FailInstall(words[0], 1)
 		return ""
+	case "disks": // disks HOST GUEST: the sources of its disks, as libvirt has them
+		fact, _ := w.fleet.Look()[words[0]].Find(inventory.Domain, words[1])
+		return diskSources(fact.XML)
 	case "where":
 		return fmt.Sprintf("%s runs on %v\n", words[0], w.fleet.Running(words[0]))
 	case "virsh": // virsh HOST VERB NAME …: somebody else does something
@@ -173,6 +182,23 @@ func (w *world) command(d *datadriven.TestData) string {
 		return w.applyCommand(args)
 	}
 	return "no command " + d.Cmd
+}
+
+func diskSources(text string) string {
+	var x lx.Domain
+	if err := x.Unmarshal(text); err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for i := range x.Devices.Disks {
+		only := lx.DomainDisk{Driver: &lx.DomainDiskDriver{Type: x.Devices.Disks[i].Driver.Type}, Source: x.Devices.Disks[i].Source}
+		s, err := only.Marshal()
+		if err != nil {
+			return err.Error()
+		}
+		b.WriteString(s + "\n")
+	}
+	return b.String()
 }
 
 func orElse(s, other string) string {
