@@ -27,7 +27,7 @@ type ApplyRequest struct {
 	Digest      string   `json:"digest"` // of the plan
 	Targets     []string `json:"targets,omitempty"`
 	Install     string   `json:"install,omitempty"` // instead: the guest that is installed anew
-	Parallelism int      `json:"parallelism"` // operations at once
+	Parallelism int      `json:"parallelism"`       // operations at once
 }
 
 // ApplyEvent tells of one operation's stage, or of the end.
