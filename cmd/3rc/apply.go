@@ -211,12 +211,13 @@ func (a *app) confirm(question, want string) error {
 func (a *app) carryOut(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, p *plan.Plan, src *content.Source, parallelism int) error {
 	a.applying.Store(true)
 	pr := newProgress(a, p)
-	site := install.NewSite(install.Options{Dir: dirOf(a.chdir), Logs: installLogs(), Tell: pr.stage, Log: a.log.Debug}).Use(cfg, src.Images)
+	site := install.NewSite(install.Options{Dir: dirOf(a.chdir), Logs: installLogs(), Log: a.log.Debug}).Use(cfg, src.Images)
 	src.Installers = site
 	result := apply.Run(ctx, p, fleet.Executor(src).Installing(site), apply.Options{
 		Parallelism: parallelism, Now: time.Now, Stop: a.stop,
 		Guard:  notTwice(fleet),
 		Report: pr.report,
+		Note:   site.Stage,
 	})
 	pr.end()
 	return a.finish(p, result)

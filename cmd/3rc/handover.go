@@ -49,7 +49,7 @@ func (a *app) handOver(ctx context.Context, c *api.Client, p *plan.Plan, f apply
 	var res apply.Result
 	q.Digest, q.Parallelism = p.Digest(), f.parallelism
 	err := c.Apply(ctx, q, func(e api.ApplyEvent) {
-		ev := apply.Event{Op: ops[e.Op], Stage: apply.Stage(e.Stage), Elapsed: time.Duration(e.Elapsed), Part: e.Part, Whole: e.Whole}
+		ev := apply.Event{Op: ops[e.Op], Stage: apply.Stage(e.Stage), Elapsed: time.Duration(e.Elapsed), Part: e.Part, Whole: e.Whole, Note: e.Note}
 		if e.Error != "" {
 			ev.Err = errors.New(e.Error)
 		}

@@ -7,7 +7,6 @@ import (
 
 	"3rc/apply"
 	"3rc/plan"
-	"3rc/providers/install"
 	"3rc/schema"
 )
 
@@ -20,6 +19,7 @@ type progress struct {
 	done  int
 	begun time.Time
 	told  map[int]time.Duration
+	notes map[int]string
 }
 
 // tellEvery is how often a long operation is heard of.
@@ -29,7 +29,7 @@ func newProgress(a *app, p *plan.Plan) *progress {
 	if !a.jsonOut {
 		fmt.Fprintln(a.out)
 	}
-	return &progress{out: a.out, quiet: a.jsonOut, total: len(p.Ops), begun: time.Now(), told: map[int]time.Duration{}}
+	return &progress{out: a.out, quiet: a.jsonOut, total: len(p.Ops), begun: time.Now(), told: map[int]time.Duration{}, notes: map[int]string{}}
 }
 
 // words say in the present what each verb does.
@@ -63,16 +63,19 @@ func (p *progress) report(e apply.Event) {
 	elapsed := e.Elapsed.Round(10 * time.Millisecond)
 	switch e.Stage {
 	case apply.Progress:
-		if e.Elapsed-p.told[e.Op.ID] < tellEvery {
+		if e.Elapsed-p.told[e.Op.ID] < tellEvery && p.notes[e.Op.ID] == e.Note {
 			return
 		}
-		p.told[e.Op.ID] = e.Elapsed
+		p.told[e.Op.ID], p.notes[e.Op.ID] = e.Elapsed, e.Note
 		part := ""
+		if e.Note != "" {
+			part = ", " + e.Note
+		}
 		switch {
 		case e.Op.Verb == plan.DomainInstall:
-			part = installed(e)
+			part += installed(e)
 		case e.Whole > 0:
-			part = fmt.Sprintf(", %d%% of %s", e.Part*100/e.Whole, schema.Size(e.Whole))
+			part += fmt.Sprintf(", %d%% of %s", e.Part*100/e.Whole, schema.Size(e.Whole))
 		}
 		fmt.Fprintf(p.out, "%s … %s%s\n", sentence(e.Op), elapsed, part)
 	case apply.Done:
@@ -92,13 +95,6 @@ func installed(e apply.Event) string {
 		return ""
 	}
 	return fmt.Sprintf(", about %s left", left.Round(time.Second))
-}
-
-// stage tells what an installer reports.
-func (p *progress) stage(s install.Progress) {
-	if !p.quiet {
-		fmt.Fprintf(p.out, "%s on %s: %s (%s)\n", s.Guest, s.Host, s.Stage, s.Elapsed.Round(time.Second))
-	}
 }
 
 func (p *progress) end() {

@@ -276,6 +276,7 @@ func (e *edges) Carry(ctx context.Context, c *loop.Loaded, p *plan.Plan, o apply
 		}
 		return alone(ctx, op)
 	}
+	o.Note = e.site.Stage
 	return apply.Run(ctx, p, e.installing(c.Config, c.Images), o)
 }
 

@@ -124,7 +124,7 @@ func (x *healer) reinstall(c *plan.Change) []plan.Op {
 	if s.err != nil || s.mark == nil {
 		panic("kinds: a definition that was ours has no mark: " + x.vm.Name)
 	}
-	old := s.mark.Copy()
+	old, replaced := s.mark.Copy(), map[string]string{}
 	for i := range vm.Disks {
 		d := &vm.Disks[i]
 		if d.Volume != "" || i > 0 && d.Image == nil {
@@ -132,6 +132,7 @@ func (x *healer) reinstall(c *plan.Change) []plan.Op {
 		}
 		if mv := old.Volume(d.Label); mv != nil && mv.Done {
 			mv.Aside, mv.Delete = true, false
+			replaced[d.Label] = mv.Name
 		}
 		if i == 0 && d.Image != nil && boots(x.r.in.Config, &vm) {
 			if img, ok := x.r.in.Seen.Images[d.Image.Address]; ok && d.Size == 0 {
@@ -146,6 +147,11 @@ func (x *healer) reinstall(c *plan.Change) []plan.Op {
 		*c = *b.hold
 		c.Wish = x.w
 		return nil
+	}
+	for _, d := range vm.Disks {
+		if now := b.mark.Volume(d.Label); now != nil && replaced[d.Label] != "" {
+			c.Fields = append(c.Fields, plan.Field{Path: "disk." + d.Label, Before: replaced[d.Label] + " (kept)", After: now.Name})
+		}
 	}
 	want := b.skeleton()
 	b.apply(want)

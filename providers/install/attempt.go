@@ -21,13 +21,6 @@ const (
 	longestLog = 8 << 20
 )
 
-// Progress of an installation.
-type Progress struct {
-	Guest, Host string
-	Stage       string
-	Elapsed     time.Duration
-}
-
 // attempt is one installation, from the making of its file until the end of its
 // process.
 type attempt struct {
@@ -84,7 +77,7 @@ func (a *attempt) take(r report) bool {
 	if r.kind == "stage" {
 		if a.stage != r.detail {
 			a.stage = r.detail
-			a.site.tell(Progress{Guest: a.guest.Name, Host: a.host, Stage: r.detail, Elapsed: time.Since(a.began)})
+			a.site.opts.Log("an installer reports", "guest", a.guest.Name, "host", a.host, "stage", r.detail)
 		}
 		return true
 	}

@@ -125,7 +125,7 @@ func TestAnInitrdCarriesOneMoreFile(t *testing.T) {
 }
 
 // site is a Site with one guest.
-func site(t *testing.T, kickstart string) (*Site, *[]Progress) {
+func site(t *testing.T, kickstart string) *Site {
 	t.Helper()
 	src := `
 cluster "c" {}
@@ -170,14 +170,13 @@ vm "web" {
 	if err := os.WriteFile(initrd, []byte("1234"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var heard []Progress
-	s := NewSite(Options{Logs: t.TempDir(), Tell: func(p Progress) { heard = append(heard, p) }, Self: func(target string) (string, error) {
+	s := NewSite(Options{Logs: t.TempDir(), Self: func(target string) (string, error) {
 		if target != "10.0.0.9" {
 			t.Errorf("the way to %s was asked for", target)
 		}
 		return "127.0.0.1", nil
 	}})
-	return s.Use(cfg, map[string]inventory.Image{"kickstart.k.initrd": {Path: initrd, Size: 4}}), &heard
+	return s.Use(cfg, map[string]inventory.Image{"kickstart.k.initrd": {Path: initrd, Size: 4}})
 }
 
 const httpProfile = `
@@ -233,7 +232,7 @@ func ask(t *testing.T, url string) (int, string) {
 // TestAnInstallationByHTTP: the file is served to whoever knows the URL, the token is
 // taken from whoever knows the nonce, and after the end there is nothing any more.
 func TestAnInstallationByHTTP(t *testing.T) {
-	s, heard := site(t, httpProfile)
+	s := site(t, httpProfile)
 	in, cmdline, url, nonce := begun(t, s)
 	if !strings.HasPrefix(cmdline, "console=ttyS0 nonce=") || len(nonce) != 32 || !strings.HasPrefix(url, "http://127.0.0.1:") {
 		t.Fatal(cmdline)
@@ -255,8 +254,8 @@ func TestAnInstallationByHTTP(t *testing.T) {
 		t.Error("a guess ended it")
 	}
 	ask(t, url+"?nonce="+nonce+"&stage=packages")
-	if len(*heard) != 1 || (*heard)[0].Stage != "packages" || (*heard)[0].Guest != "web" {
-		t.Errorf("%+v", *heard)
+	if got := s.Stage(plan.Op{Verb: plan.DomainInstall, Address: "vm.web"}); got != "packages" {
+		t.Errorf("its stage is %q", got)
 	}
 	if code, _ := ask(t, url+"?nonce="+nonce+"&attempt=1"); code != 200 {
 		t.Errorf("the token is answered with %d", code)
@@ -300,7 +299,7 @@ func TestFailuresHaveTheirOwnReason(t *testing.T) {
 		{name: "a trace of the script", console: "+ echo 3rc-install: done NONCE\n", want: []string{"without the installer's token"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, _ := site(t, httpProfile)
+			s := site(t, httpProfile)
 			in, _, u, nonce := begun(t, s)
 			defer in.Close()
 			for _, part := range []string{c.console[:len(c.console)/2], c.console[len(c.console)/2:]} {
@@ -336,7 +335,7 @@ func TestFailuresHaveTheirOwnReason(t *testing.T) {
 // TestTheFileOfAnAttemptIsTheOneThatIsBooted: what is uploaded first carries the nonce
 // of the installation that is begun after.
 func TestTheFileOfAnAttemptIsTheOneThatIsBooted(t *testing.T) {
-	s, _ := site(t, strings.Replace(httpProfile, `"http"`, `"initrd"`, 1))
+	s := site(t, strings.Replace(httpProfile, `"http"`, `"initrd"`, 1))
 	r, _, err := s.Open("vm.web@h1")
 	if err != nil {
 		t.Fatal(err)

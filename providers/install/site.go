@@ -28,7 +28,6 @@ const expiry = 2 * time.Hour
 type Options struct {
 	Dir  string                              // where relative paths of the configuration begin
 	Logs string                              // where consoles and the time that installations took are kept; "": nowhere
-	Tell func(Progress)                      // may be nil; must not block
 	Log  func(msg string, args ...any)       // may be nil
 	Self func(target string) (string, error) // the address of this machine by which a target is reached; nil: asks the kernel
 }
@@ -65,11 +64,20 @@ func (s *Site) Use(cfg *schema.Config, images map[string]inventory.Image) *Site 
 	return s
 }
 
-func (s *Site) tell(p Progress) {
-	s.opts.Log("an installer reports", "guest", p.Guest, "host", p.Host, "stage", p.Stage)
-	if s.opts.Tell != nil {
-		s.opts.Tell(p)
+// Stage is what the installer of an operation reported last; "" if nothing.
+func (s *Site) Stage(op plan.Op) string {
+	if op.Verb != plan.DomainInstall {
+		return ""
 	}
+	s.mu.Lock()
+	a := s.attempts[op.Address]
+	s.mu.Unlock()
+	if a == nil {
+		return ""
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stage
 }
 
 // Open makes the files of a new attempt, ADDRESS@HOST, as they are delivered: the

@@ -149,12 +149,12 @@ func (j *job) read(ctx context.Context, c *lv.Connect, v *lv.StorageVol, to io.W
 			return err
 		}
 		n, err := stream.Recv(buf)
+		if errors.Is(err, io.EOF) {
+			return stream.Finish()
+		}
 		if err != nil {
 			_ = stream.Abort()
 			return err
-		}
-		if n == 0 {
-			return stream.Finish()
 		}
 		done += uint64(n)
 		if _, err := to.Write(buf[:n]); err != nil {

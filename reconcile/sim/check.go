@@ -107,7 +107,7 @@ func (c *checker) volume(e fake.Event) {
 		return
 	}
 	guest := guestOfVolume(e.Volume.Path)
-	if guest == "" && e.Op.Text != "" { // what is compared by its checksum is made for the guest that needs it first
+	if guest == "" { // a base image, or an installer's kernel, is the business of the guest that needs it first
 		if owner := c.w.cfg.VMAt(e.Op.Address); owner != nil {
 			guest = owner.Name
 		}
