@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"3rc/apply"
 	"3rc/plan"
 	"3rc/providers/content"
-	"3rc/providers/install"
 	"3rc/providers/libvirt"
 	"3rc/reconcile/loop/api"
 	"3rc/schema"
@@ -211,9 +209,9 @@ func (a *app) confirm(question, want string) error {
 func (a *app) carryOut(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, p *plan.Plan, src *content.Source, parallelism int) error {
 	a.applying.Store(true)
 	pr := newProgress(a, p)
-	site := install.NewSite(install.Options{Dir: dirOf(a.chdir), Logs: installLogs(), Log: a.log.Debug}).Use(cfg, src.Images)
+	site := a.newSite(installLogs()).Use(cfg, src.Images)
 	src.Installers = site
-	result := apply.Run(ctx, p, fleet.Executor(src).Installing(site), apply.Options{
+	result := apply.Run(ctx, p, fleet.Executor(src).Installing(installers{site}), apply.Options{
 		Parallelism: parallelism, Now: time.Now, Stop: a.stop,
 		Guard:  notTwice(fleet),
 		Report: pr.report,
@@ -221,15 +219,6 @@ func (a *app) carryOut(ctx context.Context, cfg *schema.Config, fleet *libvirt.F
 	})
 	pr.end()
 	return a.finish(p, result)
-}
-
-// installLogs is where the consoles of installers are kept without a watch.
-func installLogs() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir()
-	}
-	return filepath.Join(dir, "3rc", "install")
 }
 
 // notTwice asks every other host, right before a start, whether it has the

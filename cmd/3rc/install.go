@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +14,7 @@ import (
 	"3rc/plan/kinds"
 	"3rc/providers/content"
 	"3rc/providers/install"
+	"3rc/providers/libvirt"
 	"3rc/reconcile/loop/api"
 	"3rc/schema"
 	"3rc/schema/inventory"
@@ -237,4 +240,30 @@ func installation(cfg *schema.Config, seen inventory.Snapshot, vm *schema.VM) (*
 		}
 	}
 	return p, nil
+}
+
+// installers are a site's installations as libvirt attends to them.
+type installers struct{ *install.Site }
+
+// Begin takes up the installation of an operation.
+func (i installers) Begin(op plan.Op) (libvirt.Installation, error) {
+	b, err := i.Site.Begin(op)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// newSite makes what serves installers, and keeps their consoles in a directory.
+func (a *app) newSite(logs string) *install.Site {
+	return install.NewSite(install.Options{Dir: dirOf(a.chdir), Logs: logs, Seed: content.Seed, Log: a.log.Debug})
+}
+
+// installLogs is where the consoles of installers are kept without a watch.
+func installLogs() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "3rc", "install")
 }

@@ -51,7 +51,7 @@ func newEdges(a *app, st *store.File, dir string) *edges {
 	e := &edges{app: a, store: st, pool: probe.NewPool(), hosts: map[string]*schema.Host{}}
 	e.fleet = libvirt.New(nil, a.log.Debug)
 	e.learnt = probe.Remember(e.fleet)
-	e.site = install.NewSite(install.Options{Dir: dirOf(a.chdir), Logs: filepath.Join(dir, "install"), Log: a.log.Info})
+	e.site = a.newSite(filepath.Join(dir, "install"))
 	for name, h := range st.Hosts() {
 		e.hosts[name] = &schema.Host{Ident: schema.Ident{Name: name}, URI: h.URI}
 	}
@@ -284,7 +284,7 @@ func (e *edges) Carry(ctx context.Context, c *loop.Loaded, p *plan.Plan, o apply
 // watch.
 func (e *edges) installing(cfg *schema.Config, images map[string]inventory.Image) *libvirt.Executor {
 	site := e.site.Use(cfg, images)
-	return e.fleet.Executor(&content.Source{Config: cfg, Images: images, Installers: site}).Installing(site)
+	return e.fleet.Executor(&content.Source{Config: cfg, Images: images, Installers: site}).Installing(installers{site})
 }
 
 // unclaimLimit bounds the taking back of claims at the end; one that stays is

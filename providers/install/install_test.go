@@ -18,7 +18,6 @@ import (
 	"pgregory.net/rapid"
 
 	"3rc/plan"
-	"3rc/providers/libvirt"
 	"3rc/schema"
 	"3rc/schema/inventory"
 )
@@ -190,7 +189,7 @@ const httpProfile = `
 `
 
 // begun is an installation under way, with the URL that its file names.
-func begun(t *testing.T, s *Site) (in libvirt.Installation, cmdline, callback, nonce string) {
+func begun(t *testing.T, s *Site) (in *Boot, cmdline, callback, nonce string) {
 	t.Helper()
 	in, err := s.Begin(plan.Op{Verb: plan.DomainInstall, Name: "web", Host: "h1", Content: "installer:vm.web@h1", XML: "<domain type='kvm'><name>web</name><os><type>hvm</type><kernel>/k</kernel></os></domain>"})
 	if err != nil {

@@ -14,8 +14,6 @@ import (
 	lx "libvirt.org/go/libvirtxml"
 
 	"3rc/plan"
-	"3rc/providers/content"
-	"3rc/providers/libvirt"
 	"3rc/schema"
 	"3rc/schema/inventory"
 )
@@ -26,9 +24,11 @@ const expiry = 2 * time.Hour
 
 // Options of a Site.
 type Options struct {
-	Dir  string                              // where relative paths of the configuration begin
-	Logs string                              // where consoles and the time that installations took are kept; "": nowhere
-	Log  func(msg string, args ...any)       // may be nil
+	Dir  string                        // where relative paths of the configuration begin
+	Logs string                        // where consoles and the time that installations took are kept; "": nowhere
+	Log  func(msg string, args ...any) // may be nil
+	// Seed makes the image of a NoCloud seed with these files.
+	Seed func(files map[string]string) (content io.ReadCloser, size int64, err error)
 	Self func(target string) (string, error) // the address of this machine by which a target is reached; nil: asks the kernel
 }
 
@@ -104,7 +104,7 @@ func (a *attempt) carrier() (io.ReadCloser, int64, error) {
 		}
 		return injected(img.Path, a.rendered.File, text)
 	case "seed":
-		return content.Seed(map[string]string{
+		return a.site.opts.Seed(map[string]string{
 			"meta-data":     fmt.Sprintf("instance-id: iid-%s-%s\nlocal-hostname: %s\n", a.guest.Name, a.self.Nonce[:8], a.guest.Name),
 			a.rendered.File: text,
 		})
@@ -165,7 +165,7 @@ func (s *Site) attempt(what string) (*attempt, error) {
 
 // Begin takes up the attempt whose files were made last, or makes one that needs
 // none, and gives what libvirt is to boot.
-func (s *Site) Begin(op plan.Op) (libvirt.Installation, error) {
+func (s *Site) Begin(op plan.Op) (*Boot, error) {
 	what := strings.TrimPrefix(op.Content, "installer:")
 	address, host, _ := strings.Cut(what, "@")
 	s.mu.Lock()
@@ -178,18 +178,19 @@ func (s *Site) Begin(op plan.Op) (libvirt.Installation, error) {
 		}
 	}
 	a.begin()
-	return &booted{attempt: a, xml: op.XML}, nil
+	return &Boot{attempt: a, xml: op.XML}, nil
 }
 
-// booted is an attempt with what it boots.
-type booted struct {
+// Boot is an installation under way: what is booted, what hears the installer, and
+// what becomes of it.
+type Boot struct {
 	*attempt
 	xml string
 }
 
 // Definition is the planner's, with the kernel's command line, which only this
 // attempt knows.
-func (b *booted) Definition() (string, error) {
+func (b *Boot) Definition() (string, error) {
 	var d lx.Domain
 	if err := d.Unmarshal(b.xml); err != nil || d.OS == nil {
 		return "", fmt.Errorf("the installer's definition cannot be read: %w", err)
