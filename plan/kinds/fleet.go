@@ -55,6 +55,7 @@ type sighting struct {
 	err  error           // its definition or mark cannot be read
 
 	adopted bool // not marked yet, and to be taken over
+	downed  bool // taken down before anything is made for it
 }
 
 // guest is a vm of the configuration and what was seen of it.
@@ -73,7 +74,8 @@ type fleet struct {
 	unseen   []string
 	stores   map[string]*hostStorage
 	attaches map[string]bool
-	bases    map[string]bool // base images that marks name, by baseKey: true if a finished volume was made from it
+	using    map[string][]string // by volume's name: guests and volumes that name it
+	bases    map[string]bool     // base images that marks name, by baseKey: true if a finished volume was made from it
 }
 
 func (r *reader) fleet(in *plan.Input) *fleet {

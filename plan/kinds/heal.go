@@ -127,7 +127,7 @@ func (x *healer) reinstall(c *plan.Change) []plan.Op {
 	old, replaced := s.mark.Copy(), map[string]string{}
 	for i := range vm.Disks {
 		d := &vm.Disks[i]
-		if d.Volume != "" || i > 0 && d.Image == nil {
+		if !renewed(x.vm, i) {
 			continue
 		}
 		if mv := old.Volume(d.Label); mv != nil && mv.Done {

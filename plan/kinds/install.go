@@ -48,12 +48,6 @@ func boots(cfg *schema.Config, vm *schema.VM) bool {
 	return ks != nil && ks.Boots()
 }
 
-// renewed tells whether an installation makes a disk anew: the first one, and
-// those with an image (language.md, "Lifecycle"). The others are data.
-func renewed(vm *schema.VM, i int) bool {
-	return vm.Disks[i].Volume == "" && (i == 0 || vm.Disks[i].Image != nil)
-}
-
 // InstallerDisks are the names that an installer has for the disks that it is
 // given, in their order, as Linux gives them.
 func InstallerDisks(vm *schema.VM) []string {
@@ -85,7 +79,7 @@ func (b *builder) installs() bool {
 	if len(b.vm.Disks) == 0 || len(b.disks) == 0 || b.vm.Disks[0].Image != nil || !boots(b.f.in.Config, b.vm) {
 		return false
 	}
-	return b.disks[0].made && (b.at == nil || !b.at.fact.State.Live() && !b.at.adopted)
+	return b.disks[0].made && (b.at == nil || (b.at.downed || !b.at.fact.State.Live()) && !b.at.adopted)
 }
 
 // prepareInstall makes what an installer boots from, in the pool of the guest's

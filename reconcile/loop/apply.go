@@ -16,7 +16,7 @@ import (
 
 // Planner looks at the hosts, plans as `3rc plan` does, and carries plans out.
 type Planner interface {
-	Plan(ctx context.Context, c *Loaded, targets []string) (*plan.Plan, error)
+	Plan(ctx context.Context, c *Loaded, choice plan.Choice) (*plan.Plan, error)
 	// Install plans that a guest is installed anew, as `3rc install` does.
 	Install(ctx context.Context, c *Loaded, guest string) (*plan.Plan, error)
 	Carry(ctx context.Context, c *Loaded, p *plan.Plan, o apply.Options) apply.Result
@@ -65,7 +65,7 @@ func (l *Loop) planFor(ctx context.Context, c *Loaded, q api.ApplyRequest) (*pla
 	if q.Install != "" {
 		return l.edges.Planner.Install(ctx, c, q.Install)
 	}
-	return l.edges.Planner.Plan(ctx, c, q.Targets)
+	return l.edges.Planner.Plan(ctx, c, plan.Choice{Targets: q.Targets, Replace: q.Replace})
 }
 
 // carryPlan reserves the plan's guests, carries it out, and gives them back.

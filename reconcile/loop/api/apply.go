@@ -26,7 +26,8 @@ type Applier interface {
 type ApplyRequest struct {
 	Digest      string   `json:"digest"` // of the plan
 	Targets     []string `json:"targets,omitempty"`
-	Install     string   `json:"install,omitempty"` // instead: the guest that is installed anew
+	Replace     []string `json:"replace,omitempty"`
+	Install     string   `json:"install,omitempty"` // instead of both: the guest that is installed anew
 	Parallelism int      `json:"parallelism"`       // operations at once
 }
 
