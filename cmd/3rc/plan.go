@@ -18,7 +18,7 @@ type planFlags struct {
 	out      string
 	detailed bool
 	verbose  bool
-	targets  []string
+	choice   plan.Choice
 	sight    sight
 }
 
@@ -33,9 +33,15 @@ func (a *app) planCommand() *cobra.Command {
 	c.Flags().StringVar(&f.out, "out", "", "write the plan to a file, for apply")
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit 2 when there are changes")
 	c.Flags().BoolVar(&f.verbose, "verbose", false, "list alike changes one by one")
-	c.Flags().StringArrayVar(&f.targets, "target", nil, "only this address and what it needs; may be repeated")
+	choiceFlags(c, &f.choice)
 	f.sight.flags(c)
 	return c
+}
+
+// choiceFlags gives a command the flags of what a person may ask of a plan.
+func choiceFlags(c *cobra.Command, choice *plan.Choice) {
+	c.Flags().StringArrayVar(&choice.Targets, "target", nil, "only this address and what it needs; may be repeated")
+	c.Flags().StringArrayVar(&choice.Replace, "replace", nil, "make this guest anew, from new volumes; may be repeated")
 }
 
 func (a *app) plan(c *cobra.Command, f planFlags) error {
@@ -47,12 +53,12 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 	if err != nil {
 		return err
 	}
-	p, err := makePlan(cfg, seen, f.targets)
+	p, err := makePlan(cfg, seen, f.choice)
 	if err != nil {
 		return err
 	}
 	if f.out != "" {
-		if err := writeFile(f.out, func(w io.Writer) error { return p.Save(w, f.targets) }); err != nil {
+		if err := writeFile(f.out, func(w io.Writer) error { return p.Save(w, f.choice) }); err != nil {
 			return fmt.Errorf("-out: %w", err)
 		}
 	}

@@ -251,8 +251,8 @@ func said(p reconcile.Power, err error) (reconcile.Power, string) {
 }
 
 // Plan looks at the hosts and plans as `3rc plan` does.
-func (e *edges) Plan(ctx context.Context, c *loop.Loaded, targets []string) (*plan.Plan, error) {
-	return makePlan(c.Config, inventory.Snapshot{Views: e.fleet.Look(ctx, lookLimit), Images: c.Images}, targets)
+func (e *edges) Plan(ctx context.Context, c *loop.Loaded, choice plan.Choice) (*plan.Plan, error) {
+	return makePlan(c.Config, inventory.Snapshot{Views: e.fleet.Look(ctx, lookLimit), Images: c.Images}, choice)
 }
 
 // Carry carries a plan out as `3rc apply` does; the loop's own guard is asked too.

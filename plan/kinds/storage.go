@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	lx "libvirt.org/go/libvirtxml"
@@ -361,7 +363,7 @@ func (b *builder) base(address string, p *schema.Pool, at hostPool, name string,
 		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)},
 		Provides: []string{key},
 	}
-	if listed && !whole && (found || !certain) && b.f.unused(p.Name, name) {
+	if listed && !whole && (found || !certain) && b.f.unused(name) {
 		clear := op
 		clear.Verb, clear.Provides = plan.VolumeDelete, []string{key + " cleared"}
 		b.storage = append(b.storage, clear)
@@ -484,26 +486,40 @@ func (f *fleet) attached() map[string]bool {
 
 // unused tells whether it is certain that no volume is an overlay on another,
 // and no guest has it open: every host was seen, and none names it.
-func (f *fleet) unused(pool, name string) bool {
-	if len(f.unseen) > 0 {
-		return false
-	}
-	for _, h := range f.in.Seen.Hosts() {
-		for _, fact := range f.in.View(h).Facts {
-			switch fact.Class {
-			case inventory.Domain:
-				if strings.Contains(fact.XML, "/"+name) || strings.Contains(fact.LiveXML, "/"+name) {
-					return false
-				}
-			case inventory.Volume:
-				_, backing, _ := strings.Cut(fact.XML, "<backingStore>")
-				if fact.Name != name && strings.Contains(backing, "/"+name) {
-					return false
+func (f *fleet) unused(name string) bool { return len(f.unseen) == 0 && len(f.users(name)) == 0 }
+
+// fileName matches what definitions name: the last part of a path, or a volume.
+var fileName = regexp.MustCompile(`(?:/|volume=['"])([^/'"<>]+)['"<]`)
+
+// users are the guests, of anybody, whose definition or process names a volume,
+// and the volumes that are overlays on it, on the hosts that were seen. Volumes of
+// one name in different pools are taken for one.
+func (f *fleet) users(name string) []string {
+	if f.using == nil {
+		f.using = map[string][]string{}
+		for _, h := range f.in.Seen.Hosts() {
+			for _, fact := range f.in.View(h).Facts {
+				switch fact.Class {
+				case inventory.Domain:
+					f.uses(fact.Name, fact.XML, fact.LiveXML)
+				case inventory.Volume:
+					_, backing, _ := strings.Cut(fact.XML, "<backingStore>")
+					f.uses(fact.Name, backing)
 				}
 			}
 		}
 	}
-	return true
+	return f.using[name]
+}
+
+func (f *fleet) uses(user string, texts ...string) {
+	for _, text := range texts {
+		for _, m := range fileName.FindAllStringSubmatch(text, -1) {
+			if name := m[1]; name != user && !slices.Contains(f.using[name], user) {
+				f.using[name] = append(f.using[name], user)
+			}
+		}
+	}
 }
 
 // undone is the mark before the volumes are made.

@@ -46,9 +46,10 @@ func (w *world) load(src string) error {
 	return nil
 }
 
-func (w *world) plan(targets ...string) (*plan.Plan, error) {
-	in := &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: w.fleet.Look(), Images: w.images}}
-	p := plan.Build(in, plan.Diff(in, kinds.All()), targets)
+func (w *world) plan(choice plan.Choice) (*plan.Plan, error) {
+	in := w.input()
+	in.Choice = choice
+	p := plan.Build(in, plan.Diff(in, kinds.All()), choice.Targets)
 	if found := plan.Check(p, in); len(found) > 0 {
 		return nil, fmt.Errorf("check: %s", strings.Join(found, "; "))
 	}
@@ -159,19 +160,19 @@ func (w *world) command(d *datadriven.TestData) string {
 		return fmt.Sprintf("%s runs on %v\n", words[0], w.fleet.Running(words[0]))
 	case "virsh": // virsh HOST VERB NAME …: somebody else does something
 		return w.virsh(words, args, d.Input)
-	case "plan": // plan [target=ADDRESS]
-		var targets []string
-		if args["target"] != "" {
-			targets = []string{args["target"]}
-		}
-		p, err := w.plan(targets...)
+	case "plan": // plan [target=ADDRESS] [replace=ADDRESS]
+		p, err := w.plan(choice(args))
 		if err != nil {
 			return err.Error()
 		}
 		var b strings.Builder
 		p.Render(&b, plan.Style{})
 		return b.String()
-	case "apply": // apply [fail=VERB after=N]
+	case "volumes":
+		return w.volumes()
+	case "delete": // delete POOL/NAME…: as `3rc volumes -delete`
+		return w.deleteVolumes(words)
+	case "apply": // apply [fail=VERB after=N] [target=ADDRESS] [replace=ADDRESS]
 		return w.applyCommand(args)
 	}
 	return "no command " + d.Cmd
@@ -192,6 +193,43 @@ func diskSources(text string) string {
 		b.WriteString(s + "\n")
 	}
 	return b.String()
+}
+
+func (w *world) input() *plan.Input {
+	return &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: w.fleet.Look(), Images: w.images}}
+}
+
+func (w *world) volumes() string {
+	var b strings.Builder
+	for _, v := range kinds.Volumes(w.input()) {
+		fmt.Fprintf(&b, "%s/%s %s on %s guest=%s users=%s\n", v.Pool, v.Name, v.Use, strings.Join(v.Hosts, ","), v.Guest, strings.Join(v.Users, ","))
+	}
+	return b.String()
+}
+
+func (w *world) deleteVolumes(names []string) string {
+	in := w.input()
+	changes, err := kinds.DeleteVolumes(in, names)
+	if err != nil {
+		return err.Error()
+	}
+	p := plan.Build(in, changes, nil)
+	if found := plan.Check(p, in); len(found) > 0 {
+		return strings.Join(found, "; ")
+	}
+	_, text := w.apply(p, 1)
+	return text
+}
+
+func choice(args map[string]string) plan.Choice {
+	var c plan.Choice
+	if a := args["target"]; a != "" {
+		c.Targets = []string{a}
+	}
+	if a := args["replace"]; a != "" {
+		c.Replace = []string{a}
+	}
+	return c
 }
 
 func orElse(s, other string) string {
@@ -217,7 +255,7 @@ func listing(m map[string]string) string {
 var errCut = errors.New("cut off by the test")
 
 func (w *world) applyCommand(args map[string]string) string {
-	p, err := w.plan()
+	p, err := w.plan(choice(args))
 	if err != nil {
 		return err.Error()
 	}
@@ -241,7 +279,7 @@ func (w *world) applyCommand(args map[string]string) string {
 		defer func() { w.fleet.Before = nil }()
 	}
 	_, text := w.apply(p, 1)
-	again, err := w.plan()
+	again, err := w.plan(plan.Choice{})
 	if err != nil {
 		return text + err.Error()
 	}

@@ -29,6 +29,7 @@ type file struct {
 	id       VolumeID
 	capacity uint64
 	format   string
+	backing  string // path of the file that this one is an overlay on, or ""
 	content  string // "empty", "image:…", "seed:…", "installed:…", "corrupt", or what a guest wrote
 	whole    bool   // false: whoever filled it did not finish
 	writer   *process
@@ -84,7 +85,11 @@ func (d *directory) grow(x *file, bytes uint64) {
 func (x *file) describe() string {
 	if x.xml == "" {
 		_, name := split(x.id.Path)
-		x.xml = fmt.Sprintf("<volume type='file'><name>%s</name><capacity unit='bytes'>%d</capacity><target><path>%s</path><format type='%s'/></target></volume>", name, x.capacity, x.id.Path, x.format)
+		backing := ""
+		if x.backing != "" {
+			backing = fmt.Sprintf("<backingStore><path>%s</path></backingStore>", x.backing)
+		}
+		x.xml = fmt.Sprintf("<volume type='file'><name>%s</name><capacity unit='bytes'>%d</capacity><target><path>%s</path><format type='%s'/></target>%s</volume>", name, x.capacity, x.id.Path, x.format, backing)
 	}
 	return x.xml
 }
