@@ -303,8 +303,8 @@ type DHCP struct {
 type Image struct {
 	Block
 	Ident
-	URL    string `hcl:"source" doc:"File, or https URL."`
-	SHA256 string `hcl:"sha256" doc:"Checksum of the file, hexadecimal."`
+	URL    string `hcl:"source" doc:"File, or https URL. What has a URL is downloaded by plan and apply on the machine where they run, once, and resumed if it breaks off."`
+	SHA256 string `hcl:"sha256" doc:"Checksum of the file, hexadecimal. With it, a download that is here already asks nobody."`
 	From   *Ref   `hcl:"from" ref:"kickstart" doc:"Built once by an installation, rebuilt when the profile changes." later:"installation"`
 }
 

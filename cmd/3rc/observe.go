@@ -80,7 +80,7 @@ func (a *app) observed(cfg *schema.Config, name string) (inventory.Snapshot, err
 			later.Images = append(later.Images, i)
 		}
 	}
-	for address, img := range content.Inspect(&later, dirOf(a.chdir)) {
+	for address, img := range content.Inspect(&later, dirOf(a.chdir), nil) {
 		images[address] = img
 	}
 	seen.Images = images

@@ -141,7 +141,6 @@ func networkLive(live, want *lx.Network, like plan.Op) (ops []plan.Op, again []s
 		return nil, again
 	}
 	like.Verb = plan.NetworkUpdate
-	have, wanted := dhcpEntries(live), dhcpEntries(want)
 	last := ""
 	add := func(entry string, on bool) {
 		op := like
@@ -153,33 +152,37 @@ func networkLive(live, want *lx.Network, like plan.Op) (ops []plan.Op, again []s
 		op.Provides = []string{last}
 		ops = append(ops, op)
 	}
-	for _, e := range have {
-		if !slices.Contains(wanted, e) {
-			add(e, false)
+	only := func(these, not []string, on bool) {
+		for _, e := range these {
+			if !slices.Contains(not, e) {
+				add(e, on)
+			}
 		}
 	}
-	for _, e := range wanted {
-		if !slices.Contains(have, e) {
-			add(e, true)
-		}
-	}
+	// The new range comes before the old one goes: libvirt forgets what guests boot
+	// with the last entry of a DHCP server.
+	ranges, hosts := dhcpEntries(live)
+	wantedRanges, wantedHosts := dhcpEntries(want)
+	only(wantedRanges, ranges, true)
+	only(ranges, wantedRanges, false)
+	only(hosts, wantedHosts, false)
+	only(wantedHosts, hosts, true)
 	return ops, nil
 }
 
-// dhcpEntries are the hosts and ranges of a network's DHCP server, as far as the
+// dhcpEntries are the ranges and hosts of a network's DHCP server, as far as the
 // language says them.
-func dhcpEntries(n *lx.Network) []string {
+func dhcpEntries(n *lx.Network) (ranges, hosts []string) {
 	if len(n.IPs) == 0 || n.IPs[0].DHCP == nil {
-		return nil
-	}
-	var out []string
-	for _, h := range n.IPs[0].DHCP.Hosts {
-		out = append(out, marshal(&lx.NetworkDHCPHost{MAC: strings.ToLower(h.MAC), IP: h.IP}))
+		return nil, nil
 	}
 	for _, r := range n.IPs[0].DHCP.Ranges {
-		out = append(out, marshal(&lx.NetworkDHCPRange{Start: r.Start, End: r.End}))
+		ranges = append(ranges, marshal(&lx.NetworkDHCPRange{Start: r.Start, End: r.End}))
 	}
-	return out
+	for _, h := range n.IPs[0].DHCP.Hosts {
+		hosts = append(hosts, marshal(&lx.NetworkDHCPHost{MAC: strings.ToLower(h.MAC), IP: h.IP}))
+	}
+	return ranges, hosts
 }
 
 // users are the running guests of a host that are connected to a network.

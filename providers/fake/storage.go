@@ -299,6 +299,9 @@ func (n *network) update(entry string, on bool) error {
 	default:
 		return fmt.Errorf("no such entry: %w", ErrFailed)
 	}
+	if len(d.Hosts) == 0 && len(d.Ranges) == 0 {
+		x.IPs[0].DHCP = nil // libvirt 9.0 forgets the boot file as well
+	}
 	text, err := x.Marshal()
 	if err == nil {
 		n.live = text
