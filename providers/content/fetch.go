@@ -1,6 +1,7 @@
 package content
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,14 +33,15 @@ const (
 	reportEvery = 5 * time.Second
 )
 
-// Fetcher downloads images into the cache of the user who runs 3rc.
+// Fetcher downloads images, and what installers boot from, into the cache of the user who runs 3rc.
 type Fetcher struct {
 	Client *http.Client // nil: one that follows redirects to https only
 	// Report is told how far a download is, in bytes; total is 0 if the server does
 	// not say. It may be nil.
 	Report func(url string, done, total int64)
 
-	idle, pause time.Duration // of tests
+	idle, pause time.Duration // idleLimit and pause, if 0
+	tries       int           // attempts, if 0
 }
 
 // Fetched says of each URL that was asked for why it could not be had, or nil.
@@ -66,13 +68,9 @@ func isURL(s string) bool { return strings.Contains(s, "://") }
 type cached struct{ url, whole, part string }
 
 func cacheOf(url string) cached {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir()
-	}
 	sum := sha256.Sum256([]byte(url))
-	base := filepath.Join(dir, "3rc", "images", hex.EncodeToString(sum[:16]))
-	return cached{url: url, whole: base + ".image", part: base + ".part"}
+	base := filepath.Join(cacheDir(), "fetched", hex.EncodeToString(sum[:16]))
+	return cached{url: url, whole: base, part: base + ".part"}
 }
 
 // version is what the server said of the bytes that we have.
@@ -149,7 +147,7 @@ func (f *Fetcher) fetch(ctx context.Context, url, sum string) error {
 	if have, err := inspect(c.whole); err == nil && sum != "" && strings.EqualFold(have.SHA256, sum) {
 		return nil
 	}
-	wait := orElse(f.pause, pause)
+	wait := cmp.Or(f.pause, pause)
 	for failed := 0; ; {
 		before := size(c.part)
 		err := f.attempt(ctx, c)
@@ -157,10 +155,10 @@ func (f *Fetcher) fetch(ctx context.Context, url, sum string) error {
 			return nil
 		}
 		if size(c.part) > before {
-			failed, wait = 0, orElse(f.pause, pause)
+			failed, wait = 0, cmp.Or(f.pause, pause)
 		}
 		var final finalError
-		if failed++; errors.As(err, &final) || ctx.Err() != nil || failed == attempts {
+		if failed++; errors.As(err, &final) || ctx.Err() != nil || failed >= cmp.Or(f.tries, attempts) {
 			return fmt.Errorf("downloading %s: %w", url, err)
 		}
 		select {
@@ -169,13 +167,6 @@ func (f *Fetcher) fetch(ctx context.Context, url, sum string) error {
 		case <-ctx.Done():
 		}
 	}
-}
-
-func orElse(d, other time.Duration) time.Duration {
-	if d == 0 {
-		return other
-	}
-	return d
 }
 
 func size(path string) int64 {
@@ -193,7 +184,7 @@ type finalError struct{ error }
 func (f *Fetcher) attempt(ctx context.Context, c cached) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	idle := time.AfterFunc(orElse(f.idle, idleLimit), cancel)
+	idle := time.AfterFunc(cmp.Or(f.idle, idleLimit), cancel)
 	defer idle.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
 	if err != nil {
@@ -231,7 +222,7 @@ func (f *Fetcher) attempt(ctx context.Context, c cached) error {
 	default:
 		return finalError{fmt.Errorf("the server answered %s: correct the URL", resp.Status)}
 	}
-	if err := f.save(c, resp.Body, from, was.Size, func() { idle.Reset(orElse(f.idle, idleLimit)) }); err != nil {
+	if err := f.save(c, resp.Body, from, was.Size, func() { idle.Reset(cmp.Or(f.idle, idleLimit)) }); err != nil {
 		return idled(ctx, err)
 	}
 	return nil

@@ -79,7 +79,7 @@ func (s *server) fetcher() *Fetcher {
 func (s *server) get(t *testing.T, sum string) string {
 	t.Helper()
 	cfg := config(s.URL+"/x.img", sum)
-	img := Inspect(cfg, "", s.fetcher().Fetch(context.Background(), cfg))["image.x"]
+	img := Inspect(t.Context(), cfg, "", s.fetcher().Fetch(context.Background(), cfg))["image.x"]
 	if img.Why == "" {
 		have, err := os.ReadFile(img.Path)
 		if err != nil || !bytes.Equal(have, s.bytes) {
