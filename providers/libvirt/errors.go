@@ -218,6 +218,8 @@ func connectFault(uri string, err error) error {
 	var e lv.Error
 	if kind == nil && errors.As(err, &e) {
 		switch {
+		case remedy(err) != "":
+			kind = ErrAuth
 		case says(e, "Connection refused", "Failed to connect socket to"): // the latter on this machine
 			kind = ErrRefused
 		case says(e, "authentication", "Authentication", "certificate", "Permission denied", "Host key verification"):
