@@ -97,6 +97,20 @@ func (m *Machine) unmade(g *guest) string {
 	return name
 }
 
+// missingTo leaves out, of a move, what a live migration brings along.
+func (m *Machine) missingTo(g *guest, h *host, move bool) string {
+	return h.misses(g.volumesFor(move))
+}
+
+// volumesFor are those that a host must show to take the guest.
+func (g *guest) volumesFor(move bool) []Volume {
+	all := g.volumes()
+	if move {
+		all = slices.DeleteFunc(all, func(v Volume) bool { return g.pol.goesAlong(v.Pool) })
+	}
+	return all
+}
+
 // misses names the first of these volumes that the host does not show, or "".
 func (h *host) misses(volumes []Volume) string {
 	if h.view == nil {
@@ -304,9 +318,15 @@ func (m *Machine) rungWish(g *guest, r Rung, because string) *Wish {
 
 // barred says of each host why it is no target for a guest. away leaves out its
 // home.
-func (m *Machine) barred(g *guest, away bool) map[string]string {
+func (m *Machine) barred(g *guest, away bool) map[string]string { return m.barredFor(g, away, false) }
+
+// barredMove is barred for a live migration away from home, which brings along what
+// goes along with one.
+func (m *Machine) barredMove(g *guest) map[string]string { return m.barredFor(g, true, true) }
+
+func (m *Machine) barredFor(g *guest, away, move bool) map[string]string {
 	out := map[string]string{}
-	volumes := g.volumes()
+	volumes := g.volumesFor(move)
 	for _, h := range m.able(g) {
 		if m.shut(h) != "" || !m.canHold(g, h) {
 			continue // told once for all guests, in the standing of the host, or by the planner, who knows the files

@@ -139,7 +139,11 @@ func (r *recovery) guest(vm *schema.VM, g *plan.GuestStanding, w *plan.Wish, b *
 	} else if w.Target != "" {
 		out.Allow = []string{w.Target}
 	}
-	out.Barred, out.Unfit = w.Barred, b.of(&guest{vm: vm})
+	seen := &guest{vm: vm}
+	if fact, ok := r.in.View(w.Host).Find(inventory.Domain, vm.Name); ok && w.Kind == plan.WishMigrate {
+		seen.seen = []sighting{look(w.Host, fact)}
+	}
+	out.Barred, out.Unfit = w.Barred, b.of(seen)
 	if w.Host != "" && w.Kind == plan.WishStart {
 		out.Prefer = append([]string{w.Host}, out.Prefer...)
 	}
