@@ -66,9 +66,9 @@ func firstDifference(a, b []string) string {
 // the two machines must be alike in all that they know, to the nanosecond, and what
 // was said and stored until then must be the same. RC3_SKIPS says how many.
 func TestSkippingLeavesTheSameState(t *testing.T) {
-	runs, seed := 400, uint64(time.Now().UnixNano())
+	runs, seed := 200, uint64(time.Now().UnixNano())
 	if testing.Short() {
-		runs = 30
+		runs = 8
 	}
 	runs, seed = int(number("RC3_SKIPS", uint64(runs))), number("RC3_SEED", seed)
 	var whole, skipped time.Duration
