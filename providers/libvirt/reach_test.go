@@ -258,7 +258,7 @@ func TestAnSSHThatHangsIsEnded(t *testing.T) {
 	if err := os.WriteFile(command, []byte("#!/bin/sh\nwhile read -r line; do :; done\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	uri := "qemu+ssh://127.0.0.1:" + silentPort(t) + "/system?command=" + command
+	uri := "qemu+ssh://" + silentPort(t) + "/system?command=" + command
 	f := fleet(t, Target{"h1", uri})
 	began := time.Now()
 	v := f.LookAt(context.Background(), "h1", 3*connectLimit)
