@@ -90,7 +90,7 @@ func (a *app) commands() *cobra.Command {
 	f.BoolVar(&a.jsonOut, "json", false, "print JSON")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
 	f.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn, error or off")
-	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand(), a.replayCommand())
+	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand(), a.replayCommand(), a.explainCommand())
 	root.AddCommand(a.orderCommands()...)
 	a.completions(root)
 	return root
