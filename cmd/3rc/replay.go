@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -209,9 +210,14 @@ func tellComparison(w io.Writer, c *incident.Comparison, dir string) {
 		}
 	}
 	before, after := c.Total()
-	fmt.Fprintf(w, "\nDowntime of guests in all: %s instead of %s%s.\n", seconds(after), seconds(before), change(after-before))
-	for _, d := range c.Downtimes {
-		fmt.Fprintf(w, "  %-20s %9s instead of %9s (recorded: %s)\n", d.Guest, seconds(d.After), seconds(d.Before), seconds(d.Recorded))
+	fmt.Fprintf(w, "\nGuests would have been down for %s in all instead of %s%s.\n", incident.Length(after), incident.Length(before), change(after-before))
+	if len(c.Downtimes) > 0 {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(t, "  GUEST\tRECORDED\tRECORDED POLICY, REHEARSED\tTHIS POLICY\t")
+		for _, d := range c.Downtimes {
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t\n", d.Guest, incident.Length(d.Recorded), incident.Length(d.Before), incident.Length(d.After))
+		}
+		_ = t.Flush()
 	}
 	for _, v := range c.Warnings {
 		fmt.Fprintf(w, "\nWith it, this would not hold, which is a fault of 3rc: %s\n", v)
@@ -225,11 +231,9 @@ func tellComparison(w io.Writer, c *incident.Comparison, dir string) {
 func change(d time.Duration) string {
 	switch {
 	case d > 0:
-		return ", " + seconds(d) + " more"
+		return ": " + incident.Length(d) + " more"
 	case d < 0:
-		return ", " + seconds(-d) + " saved"
+		return ": " + incident.Length(-d) + " less"
 	}
 	return ""
 }
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

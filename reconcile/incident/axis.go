@@ -114,7 +114,7 @@ func (x *axis) ticks() (ticks []tick, breaks []drawnBreak) {
 		}
 		next := x.knots[i+1]
 		if k.rest {
-			breaks = append(breaks, drawnBreak{(x.at(k.at) + x.at(next.at)) / 2, span(next.at.Sub(k.at)) + " without a change"})
+			breaks = append(breaks, drawnBreak{(x.at(k.at) + x.at(next.at)) / 2, Length(next.at.Sub(k.at)) + " without a change"})
 			add(next.at)
 			continue
 		}

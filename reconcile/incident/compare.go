@@ -101,6 +101,7 @@ type mark struct {
 	kind string // for matching: the same kind is the same thing
 	did  string // "was declared down"
 	done string // "have been declared down", after "would"
+	why  string // of a hold
 	not  string // what was not done with it, and why
 }
 
@@ -153,7 +154,11 @@ func (o *Outcome) marks(subject string, host bool) []mark {
 		if !ok || len(out) > 0 && out[len(out)-1].kind == kind && (kind == string(reconcile.Held)) {
 			continue
 		}
-		out = append(out, mark{d.At, kind, words[0], words[1], d.Not})
+		why := ""
+		if d.To == string(reconcile.Held) || d.To == string(reconcile.Failed) {
+			why = ": " + d.Because
+		}
+		out = append(out, mark{d.At, kind, words[0], words[1], why, d.Not})
 	}
 	return out
 }
@@ -172,16 +177,16 @@ func (c *Comparison) differ(name string, host bool, before, after *Outcome, s *S
 		case i < len(a) && j < len(b) && a[i].kind == b[j].kind:
 			switch shift := b[j].at.Sub(a[i].at); {
 			case shift >= slight:
-				say("It would %s at %s, %s later.", b[j].done, clock(b[j].at), span(shift))
+				say("It would %s at %s, %s later.", b[j].done, clock(b[j].at), Length(shift))
 			case shift <= -slight:
-				say("It would %s at %s, %s sooner.", b[j].done, clock(b[j].at), span(-shift))
+				say("It would %s at %s, %s sooner.", b[j].done, clock(b[j].at), Length(-shift))
 			}
 			i, j = i+1, j+1
 		case i < len(a) && (j == len(b) || !slices.ContainsFunc(b[j:], func(m mark) bool { return m.kind == a[i].kind })):
 			say("It would not %s, as it %s at %s.", a[i].done, strings.SplitN(a[i].did, " ", 2)[0], clock(a[i].at))
 			i++
 		default:
-			text := fmt.Sprintf("It would %s at %s", b[j].done, clock(b[j].at))
+			text := fmt.Sprintf("It would %s at %s%s", b[j].done, clock(b[j].at), b[j].why)
 			if b[j].not != "" {
 				text += "; " + b[j].not
 			}
@@ -190,7 +195,7 @@ func (c *Comparison) differ(name string, host bool, before, after *Outcome, s *S
 		}
 	}
 	if x, y := before.Downtime[name], after.Downtime[name]; !host && (y-x >= slight || x-y >= slight) {
-		say("It would have been down for %s instead of %s.", span(y), span(x))
+		say("It would have been down for %s instead of %s.", Length(y), Length(x))
 	}
 	if len(d.Sentences) > 0 {
 		c.Differences = append(c.Differences, d)
@@ -227,17 +232,7 @@ func (c *Comparison) watchers(before, after *Outcome) {
 // Downtimes is how long guests were down as far as the watch could see: from the
 // fault until it was found well again.
 func (h *History) Downtimes() map[string]time.Duration {
-	out := map[string]time.Duration{}
-	until := map[string]time.Time{} // counted up to there
-	add := func(guest string, from, to time.Time) {
-		if from.Before(until[guest]) {
-			from = until[guest]
-		}
-		if to.After(from) {
-			out[guest] += to.Sub(from)
-			until[guest] = to
-		}
-	}
+	down := map[string][]stretch{}
 	for _, host := range slices.Sorted(maps.Keys(h.evidence.hosts)) {
 		for _, o := range h.evidence.hosts[host].outages {
 			if o.Alive || !o.Off && o.Ordered.IsZero() {
@@ -245,23 +240,42 @@ func (h *History) Downtimes() map[string]time.Duration {
 			}
 			for guest := range h.Guests {
 				if h.home(guest, o.From) == host {
-					add(guest, o.From, h.wellAfter(guest, o.From))
+					down[guest] = append(down[guest], stretch{o.From, h.wellAfter(guest, o.From)})
 				}
 			}
 		}
 	}
 	for guest, e := range h.evidence.guests {
 		for _, f := range e.faults {
-			to := f.To
-			if to.IsZero() {
-				to = h.wellAfter(guest, f.From)
+			if f.To.IsZero() {
+				f.To = h.wellAfter(guest, f.From)
 			}
 			if h.Guests[guest] != nil {
-				add(guest, f.From, to)
+				down[guest] = append(down[guest], f.stretch)
 			}
 		}
 	}
+	out := map[string]time.Duration{}
+	for guest, list := range down {
+		out[guest] = covered(list)
+	}
 	return out
+}
+
+// covered is how much time some of the stretches cover.
+func covered(list []stretch) time.Duration {
+	slices.SortFunc(list, func(a, b stretch) int { return a.From.Compare(b.From) })
+	sum, until := time.Duration(0), time.Time{}
+	for _, s := range list {
+		if s.From.Before(until) {
+			s.From = until
+		}
+		if s.To.After(s.From) {
+			sum += s.To.Sub(s.From)
+			until = s.To
+		}
+	}
+	return sum
 }
 
 // wellAfter is when a guest was found well again after a fault; the end of the

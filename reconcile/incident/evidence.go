@@ -59,8 +59,8 @@ type outage struct {
 
 type hostEvidence struct {
 	outages  []*outage
-	now      *outage // nil: it answers
-	good     bool    // it has answered
+	now      *outage   // nil: it answers
+	good     time.Time // when the newest question was asked that was answered
 	hint     time.Time
 	mute     []stretch // its fence device answered nothing
 	muted    bool
@@ -90,6 +90,7 @@ type guestEvidence struct {
 	starts   []started
 	failed   []given   // starts that failed: At and Host
 	answered bool      // since its last start
+	good     time.Time // when the newest question was asked that was answered
 	hangs    bool      // the last fault is a hang that goes on
 	busy     bool      // an operation of ours is under way with it
 	quiet    time.Time // what Views asked for before then show is our own doing
@@ -167,6 +168,9 @@ func (e *evidence) looked(v reconcile.Looked, cfg *schema.Config) {
 	h, sent := e.host(v.Host), e.at(v.Sent)
 	switch v.Answer {
 	case reconcile.Bad:
+		if sent.Before(h.good) {
+			return // a later question was answered
+		}
 		if h.now == nil {
 			h.now = &outage{stretch: stretch{From: told(h.hint, sent)}}
 			h.outages = append(h.outages, h.now)
@@ -178,7 +182,7 @@ func (e *evidence) looked(v reconcile.Looked, cfg *schema.Config) {
 		if back {
 			h.now.To, h.now = sent, nil
 		}
-		h.good = true
+		h.good = sent
 		if v.View != nil {
 			h.viewed(e, v.View, sent, back, cfg)
 		}
@@ -197,8 +201,8 @@ func (e *evidence) blame(host string, from time.Time) {
 // lives: something of the host answered what was asked after its libvirt fell
 // silent.
 func (e *evidence) lives(host string, sent time.Time) {
-	if o := e.host(host).now; o != nil && sent.After(o.From) {
-		o.Alive = true
+	if o := e.host(host).now; o != nil && sent.After(o.From) && !o.Off && o.Ordered.IsZero() {
+		o.Alive = true // and not: it boots
 	}
 }
 
@@ -258,6 +262,9 @@ func (e *evidence) guestProbed(v reconcile.GuestProbed) {
 	}
 	switch h := e.host(g.home); {
 	case v.Answer == reconcile.Good:
+		if sent.After(g.good) {
+			g.good = sent
+		}
 		if n := len(g.starts); n > 0 && !g.starts[n-1].Answered && sent.After(g.starts[n-1].At) {
 			g.starts[n-1].Answered = true
 			g.boots = append(g.boots, sent.Sub(g.starts[n-1].At))
@@ -269,7 +276,7 @@ func (e *evidence) guestProbed(v reconcile.GuestProbed) {
 		if !g.busy {
 			e.lives(g.home, sent)
 		}
-	case v.Answer == reconcile.Bad && g.answered && !g.hangs && !g.busy && h.now == nil && h.seen[v.Guest] == inventory.StateRunning:
+	case v.Answer == reconcile.Bad && g.answered && sent.After(g.good) && !g.hangs && !g.busy && h.now == nil && h.seen[v.Guest] == inventory.StateRunning:
 		g.faults, g.hangs = append(g.faults, fault{stretch{From: sent}, "hang"}), true
 	}
 }

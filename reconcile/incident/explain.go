@@ -87,7 +87,9 @@ func explainGuest(s *api.Status, all []api.Entry, name string, g api.Guest) *Exp
 	if h, ok := s.Hosts[g.Host]; ok && h.State != "up" && h.State != api.HostAnswers {
 		x.say("Its host %s is %s%s%s.", g.Host, h.State, since(h.Since), because(h.Why))
 	}
-	x.steps(all, func(e api.Entry) bool { return e.Guest == name || e.Guest == "" && e.Host != "" && hosts[e.Host] && e.To != "" })
+	x.steps(all, func(e api.Entry) bool {
+		return e.Guest == name || e.Guest == "" && e.Host != "" && hosts[e.Host] && e.To != ""
+	})
 	x.standing(s)
 	if g.Hold != "" {
 		x.refuse("%s", g.Hold)

@@ -125,9 +125,9 @@ func (h *History) HTML(c *Comparison) []byte {
 	}
 	if c != nil {
 		before, after := c.Total()
-		d.Before, d.After = span(before), span(after)
+		d.Before, d.After = Length(before), Length(after)
 		for _, t := range c.Downtimes {
-			d.Downtimes = append(d.Downtimes, downtimeRow{t.Guest, span(t.Recorded), span(t.Before), span(t.After), signed(t.After - t.Before)})
+			d.Downtimes = append(d.Downtimes, downtimeRow{t.Guest, Length(t.Recorded), Length(t.Before), Length(t.After), signed(t.After - t.Before)})
 		}
 	}
 	var out bytes.Buffer
@@ -139,9 +139,9 @@ func (h *History) HTML(c *Comparison) []byte {
 
 func signed(d time.Duration) string {
 	if d > 0 {
-		return "+" + span(d)
+		return "+" + Length(d)
 	}
-	return span(d)
+	return Length(d)
 }
 
 func (h *History) summary() string {
@@ -270,7 +270,7 @@ func (x *axis) box(s Span) box {
 			break
 		}
 	}
-	b.Title = fmt.Sprintf("%s, %s to %s (%s)", label, clock(s.From), clock(s.To), span(s.To.Sub(s.From)))
+	b.Title = fmt.Sprintf("%s, %s to %s (%s)", label, clock(s.From), clock(s.To), Length(s.To.Sub(s.From)))
 	if s.Why != "" {
 		b.Title += "\n" + s.Why
 	}

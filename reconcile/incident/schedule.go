@@ -154,7 +154,7 @@ func (b *scheduler) outage(name string, o *outage) {
 		}
 	}
 	switch {
-	case o.Alive:
+	case o.Alive && !o.Off:
 		verb := "libvirtd_hang"
 		if o.Refused {
 			verb = "libvirtd_stop"
@@ -305,6 +305,7 @@ func median(list []time.Duration) time.Duration {
 
 func (b *scheduler) assume() {
 	add := func(s string) { b.s.Assumed = append(b.s.Assumed, s) }
+	add(fmt.Sprintf("A guest is down while nothing answers that it serves, also where its host is merely cut off. Both policies were rehearsed until %s after the end of the journal.", schema.Duration(tail)))
 	add("A fault begins with the first question that was not answered, or with the event that announced it; what lasted less than the time between two questions may be missed, or met, by a policy that asks at other times.")
 	if b.kept {
 		add("A host that the watch switched off, and whose device did not say off before, is taken to have been cut off from the network with its guests running, until it answered again: what it would have done if it had not been switched off is not in the journal.")
@@ -367,7 +368,7 @@ func (s *Schedule) Rehearse(cfg *schema.Config) (*Outcome, error) {
 			sc.Acts = append(sc.Acts, a)
 		}
 	}
-	res := sim.Run(&c, &sc, sim.Options{Seed: 1, Fate: s.fate, Decided: func(r reconcile.Record, at time.Duration) {
+	res := sim.Run(&c, &sc, sim.Options{Seed: 1, Fate: s.fate, Reach: true, Decided: func(r reconcile.Record, at time.Duration) {
 		out.Decisions = append(out.Decisions, Decision{s.From.Add(at), r})
 	}})
 	if res.Err != nil {

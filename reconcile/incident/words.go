@@ -10,11 +10,11 @@ import (
 // clock is a time of the day. Times of the day are in UTC, as the journal's are.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
-// span is a length of time for people.
-func span(d time.Duration) string {
+// Length is a length of time for people.
+func Length(d time.Duration) string {
 	switch {
 	case d < 0:
-		return "-" + span(-d)
+		return "-" + Length(-d)
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < 2*time.Minute:

@@ -52,6 +52,7 @@ type World struct {
 	// tape, of a test, is given what goes into the round (round.Options, an event, a
 	// round.Ended or a configuration) and what came out.
 	tape    func(in any, at reconcile.Instant, out []round.Effect)
+	reach   bool
 	fate    func(guest, host string, n int) (time.Duration, string, bool)
 	told    func(reconcile.Record, time.Duration)
 	started map[string]int // starts by the watch, by guest, and by guest and host
@@ -93,6 +94,8 @@ type Options struct {
 	// n-th one on that host, counted from 0: after how long, counted from when its
 	// start is over, which event of a scenario befalls it. False: none.
 	Fate func(guest, host string, n int) (after time.Duration, verb string, ok bool)
+	// Reach counts a guest as down, too, whose host is cut off: nobody reaches it.
+	Reach bool
 	// Decided, if it is not nil, is given every decision and when it was taken.
 	Decided func(reconcile.Record, time.Duration)
 }
@@ -110,6 +113,7 @@ func newWorld(cfg *schema.Config, start map[string]string, timing fake.Timing, o
 		w.down[vm.Name] = &downtime{since: -1}
 	}
 	w.check = newChecker(w)
+	w.reach = opts.Reach
 	w.whole, w.fate, w.told, w.started = opts.Whole, opts.Fate, opts.Decided, map[string]int{}
 	w.logged = len(fleet.Log())
 	w.account()
@@ -290,7 +294,7 @@ func (w *World) event(host, guest string) {
 func (w *World) account() {
 	now := w.now()
 	for name, d := range w.down {
-		up := w.fleet.Answers(name)
+		up := w.fleet.Answers(name) && (!w.reach || w.reached(name))
 		switch {
 		case !up && d.since < 0:
 			d.since = now
@@ -299,6 +303,16 @@ func (w *World) account() {
 			d.since = -1
 		}
 	}
+}
+
+// reached tells whether the network leads to a guest.
+func (w *World) reached(guest string) bool {
+	for _, p := range w.fleet.Guest(guest).Processes {
+		if !p.Half && w.fleet.HostState(p.Host).Network {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *World) downtimeOf(name string) time.Duration {
