@@ -124,12 +124,14 @@ func (a *app) options(given []schema.Setting) schema.Options {
 }
 
 // load reads the configuration and tells what is wrong with it.
-func (a *app) load() (*schema.Config, error) {
+func (a *app) load() (*schema.Config, error) { return a.loadDir(a.chdir) }
+
+func (a *app) loadDir(dir string) (*schema.Config, error) {
 	given, err := a.settings()
 	if err != nil {
 		return nil, err
 	}
-	cfg, files, diags := schema.Load(os.DirFS(a.chdir), a.options(given))
+	cfg, files, diags := schema.Load(os.DirFS(dir), a.options(given))
 	if cfg == nil {
 		if err := a.tell(files, diags); err != nil {
 			return nil, err

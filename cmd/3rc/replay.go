@@ -117,9 +117,7 @@ func (a *app) loadFrom(dir string) (*schema.Config, error) {
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 		return nil, fmt.Errorf("-config: there is no directory %s", dir)
 	}
-	there := *a
-	there.chdir = dir
-	return there.load()
+	return a.loadDir(dir)
 }
 
 func because(list []string) string {

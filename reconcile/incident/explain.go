@@ -92,7 +92,7 @@ func explainGuest(s *api.Status, all []api.Entry, name string, g api.Guest) *Exp
 	})
 	x.standing(s)
 	if g.Hold != "" {
-		x.refuse("%s", g.Hold)
+		x.refuse("it is left as it is: %s", g.Hold)
 	}
 	x.commandsGuest(s, name, g)
 	return x
@@ -155,13 +155,22 @@ func (x *Explanation) standing(s *api.Status) {
 		x.refuse("the watch is paused by a person: it judges, and does nothing")
 	case s.Breaker.Open:
 		x.refuse("the breaker is open (%d of %d hosts in trouble, %d permitted): nothing is fenced, started elsewhere or moved", s.Breaker.Trouble, s.Breaker.Hosts, s.Breaker.Limit)
-	case s.Blind:
+	case s.Blind && !anyUp(s): // with a host that is up, it is so for the moment of a question
 		x.refuse("the watch is blind: nothing answers that it must reach, and no silence is believed")
 	case s.Watch == nil:
 		x.refuse("no watch runs: nobody judges or heals anything")
 	case !s.Watch.Leads:
 		x.refuse("this watch does not lead, and does nothing")
 	}
+}
+
+func anyUp(s *api.Status) bool {
+	for _, h := range s.Hosts {
+		if h.State == string(reconcile.Up) {
+			return true
+		}
+	}
+	return false
 }
 
 // steps tells the decisions that matter to it, and what they left undone.

@@ -138,6 +138,9 @@ func (h *History) HTML(c *Comparison) []byte {
 }
 
 func signed(d time.Duration) string {
+	if d.Abs() < slight {
+		return "0"
+	}
 	if d > 0 {
 		return "+" + Length(d)
 	}

@@ -1,5 +1,9 @@
 # The cluster that testdata/lab was recorded in (fixtures/failover, TestIncident).
-# The policies beside this file change a few lines of it.
+# Its variables make other policies of it.
+variable "fall" { default = 3 }
+variable "restarts" { default = 1 }
+variable "fenced" { default = true }
+
 cluster "lab" {
   tolerate = 1
   anchors  = ["10.77.0.1"]
@@ -12,13 +16,17 @@ host "h" {
   capacity   = { cpus = 2, memory = "4GiB" }
   reserve    = { memory = "64MiB" }
   overcommit = { cpus = 16 }
-  fence "ipmilan" {
-    ip       = "127.0.0.1"
-    ipport   = 9620 + each.value
-    username = "ipmiusr"
-    password = var.password
-    lanplus  = true
-    cipher   = 3
+  dynamic "fence" {
+    for_each = var.fenced ? [1] : []
+    labels   = ["ipmilan"]
+    content {
+      ip       = "127.0.0.1"
+      ipport   = 9620 + each.value
+      username = "ipmiusr"
+      password = var.password
+      lanplus  = true
+      cipher   = 3
+    }
   }
 }
 
@@ -27,8 +35,7 @@ variable "password" {
   default   = "test"
 }
 
-hysteresis "hosts" {
-}
+hysteresis "hosts" { fall = var.fall }
 
 hysteresis "guests" {
   interval      = "1s"
@@ -72,6 +79,6 @@ vm "web" {
 }
 
 recovery "steep" {
-  restart { attempts = 1 }
+  restart { attempts = var.restarts }
   relocate { attempts = 1 }
 }
