@@ -78,7 +78,7 @@ type player struct {
 	cfg       *schema.Config
 	wall      time.Time // at the instant 0 of the run
 	exact     bool
-	asked     map[int]string // operations that the round asked for, by id, until they are found begun or ended
+	asked     map[int]string    // operations that the round asked for, by id, until they are found begun or ended
 	at        reconcile.Instant // of the newest input
 	input     store.What
 	then, now []string // what was decided on it, and is decided on it now
