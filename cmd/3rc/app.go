@@ -91,7 +91,7 @@ func (a *app) commands() *cobra.Command {
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
 	f.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn, error or off")
 	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.volumesCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand())
-	root.AddCommand(a.replayCommand(), a.explainCommand())
+	root.AddCommand(a.replayCommand(), a.explainCommand(), a.reviewCommand())
 	root.AddCommand(a.orderCommands()...)
 	a.completions(root)
 	return root

@@ -368,7 +368,7 @@ func (s *Schedule) Rehearse(cfg *schema.Config) (*Outcome, error) {
 			sc.Acts = append(sc.Acts, a)
 		}
 	}
-	res := sim.Run(&c, &sc, sim.Options{Seed: 1, Fate: s.fate, Reach: true, Decided: func(r reconcile.Record, at time.Duration) {
+	res := sim.Run(&c, &sc, sim.Options{Seed: 1, Fate: s.fate, Decided: func(r reconcile.Record, at time.Duration) {
 		out.Decisions = append(out.Decisions, Decision{s.From.Add(at), r})
 	}})
 	if res.Err != nil {
@@ -377,7 +377,7 @@ func (s *Schedule) Rehearse(cfg *schema.Config) (*Outcome, error) {
 	for _, f := range res.Failures {
 		out.Violations = append(out.Violations, f.Want+": "+f.Got)
 	}
-	maps.Copy(out.Downtime, res.Downtime)
+	maps.Copy(out.Downtime, res.Apart)
 	return out, nil
 }
 

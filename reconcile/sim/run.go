@@ -30,13 +30,14 @@ type World struct {
 	rnd   *rand.Rand
 
 	incarnation int
-	memory      []byte
+	memory      *reconcile.Memory
 	cut         bool
 	cutAt       time.Duration
 	skew        time.Duration // of the wall clock
 	lines       []Line
 	check       *checker
 	down        map[string]*downtime
+	apart       map[string]*downtime // down, or cut off with its host
 	seen        uint64
 	logged      int
 	whole       bool
@@ -52,7 +53,6 @@ type World struct {
 	// tape, of a test, is given what goes into the round (round.Options, an event, a
 	// round.Ended or a configuration) and what came out.
 	tape    func(in any, at reconcile.Instant, out []round.Effect)
-	reach   bool
 	fate    func(guest, host string, n int) (time.Duration, string, bool)
 	told    func(reconcile.Record, time.Duration)
 	started map[string]int // starts by the watch, by guest, and by guest and host
@@ -80,6 +80,24 @@ type downtime struct {
 	since time.Duration // -1: it runs
 }
 
+// count takes in whether it is down at a time of the rehearsal.
+func (d *downtime) count(down bool, now time.Duration) {
+	switch {
+	case down && d.since < 0:
+		d.since = now
+	case !down && d.since >= 0:
+		d.total += now - d.since
+		d.since = -1
+	}
+}
+
+func (d *downtime) until(now time.Duration) time.Duration {
+	if d.since >= 0 {
+		return d.total + now - d.since
+	}
+	return d.total
+}
+
 // Options of a rehearsal.
 type Options struct {
 	Seed uint64
@@ -90,30 +108,29 @@ type Options struct {
 	// Remembers makes hosts show only the volumes that they know of, as real ones do.
 	// Otherwise all see at once what is there.
 	Remembers bool
+	// Known are beginnings of this very configuration; nil: none.
+	Known *Beginnings
 	// Fate, if it is not nil, is what becomes of a process that the watch starts, the
 	// n-th one on that host, counted from 0: after how long, counted from when its
 	// start is over, which event of a scenario befalls it. False: none.
 	Fate func(guest, host string, n int) (after time.Duration, verb string, ok bool)
-	// Reach counts a guest as down, too, whose host is cut off: nobody reaches it.
-	Reach bool
 	// Decided, if it is not nil, is given every decision and when it was taken.
 	Decided func(reconcile.Record, time.Duration)
 }
 
 // newWorld makes the fleet of a configuration and starts its watch.
 func newWorld(cfg *schema.Config, start map[string]string, timing fake.Timing, opts Options) (*World, error) {
-	w := &World{given: cfg, cfg: simple(cfg), q: &fake.Queue{}, rnd: rand.New(rand.NewPCG(opts.Seed, 0x3c)), down: map[string]*downtime{}, tolerant: map[string]bool{}, slow: map[string]time.Duration{}}
-	fleet, err := build(w.cfg, start, w.q, opts.Remembers, func() {})
+	w := &World{given: cfg, cfg: simple(cfg), q: &fake.Queue{}, rnd: rand.New(rand.NewPCG(opts.Seed, 0x3c)), down: map[string]*downtime{}, apart: map[string]*downtime{}, tolerant: map[string]bool{}, slow: map[string]time.Duration{}}
+	fleet, err := build(w.cfg, start, w.q, opts.Remembers, opts.Known, func() {})
 	if err != nil {
 		return nil, err
 	}
 	w.fleet, w.zero = fleet, w.q.Now()
 	fleet.Timing = timing
 	for _, vm := range w.cfg.VMs {
-		w.down[vm.Name] = &downtime{since: -1}
+		w.down[vm.Name], w.apart[vm.Name] = &downtime{since: -1}, &downtime{since: -1}
 	}
 	w.check = newChecker(w)
-	w.reach = opts.Reach
 	w.whole, w.fate, w.told, w.started = opts.Whole, opts.Fate, opts.Decided, map[string]int{}
 	w.logged = len(fleet.Log())
 	w.account()
@@ -294,14 +311,9 @@ func (w *World) event(host, guest string) {
 func (w *World) account() {
 	now := w.now()
 	for name, d := range w.down {
-		up := w.fleet.Answers(name) && (!w.reach || w.reached(name))
-		switch {
-		case !up && d.since < 0:
-			d.since = now
-		case up && d.since >= 0:
-			d.total += now - d.since
-			d.since = -1
-		}
+		up := w.fleet.Answers(name)
+		d.count(!up, now)
+		w.apart[name].count(!up || !w.reached(name), now)
 	}
 }
 
@@ -320,10 +332,7 @@ func (w *World) downtimeOf(name string) time.Duration {
 	if d == nil {
 		return 0
 	}
-	if d.since >= 0 {
-		return d.total + w.now() - d.since
-	}
-	return d.total
+	return d.until(w.now())
 }
 
 // guestTruth is the state of a guest as scenarios call it: what the machine says
