@@ -25,7 +25,7 @@ is not touched.
 -base is where the change began: of a branch, the commit at which it left that one. The
 new revision is HEAD, or -head REF, or with -worktree the files as they lie there.
 
--format markdown is meant for a comment on a pull request; examples/ci has ready
+-format markdown is meant for a comment on a pull request; docs/ci has ready
 pipelines. With -detailed-exitcode the exit status is 2 if something gets worse: a
 scenario fails that did not, or tolerate does not hold any more. 3: the new revision
 does not load.`
