@@ -51,7 +51,9 @@ func read(t *testing.T, path string, until time.Time) (*History, *replay.Result,
 	return h, res, last
 }
 
-// What a watch decided on real hosts is decided again, byte for byte.
+// What a watch decided on real hosts is decided again, byte for byte. A rule that is
+// changed on purpose shows here: then the journal is recorded anew, by
+// RC3_KEEP=DIR make lab-test, of which TestIncident in fixtures/failover is a part.
 func TestTheLabReplays(t *testing.T) {
 	h, res, _ := read(t, lab, time.Time{})
 	if res.Differs != nil || len(res.Inexact) > 0 || res.Runs != 1 || res.Decisions < 40 || len(h.Operations) < 6 {
