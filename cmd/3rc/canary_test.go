@@ -99,6 +99,7 @@ image "i" { source = "images/i.raw" }
 kickstart "k" {
   format  = "kickstart"
   kernel  = "/boot/vmlinuz"
+  initrd  = "/boot/initrd.img"
   cmdline = "pw=${var.written} ${self.name}"
   content = templatefile("k.tftpl", { pw = local.all, list = local.list })
 }
