@@ -98,8 +98,8 @@ pool "default-pool" { existing = true }
 image "i" { source = "images/i.raw" }
 kickstart "k" {
   format  = "kickstart"
-  kernel  = "/boot/vmlinuz"
-  initrd  = "/boot/initrd.img"
+  kernel  = "images/vmlinuz"
+  initrd  = "images/initrd.img"
   cmdline = "pw=${var.written} ${self.name}"
   content = templatefile("k.tftpl", { pw = local.all, list = local.list })
 }
@@ -126,6 +126,8 @@ vm "web" {
 	"given.secret":       "file = \"" + canary + "\"\n",
 	"x.scenario.hcl":     "scenario \"x\" {\n  run = \"1m\"\n  event \"1s\" { power_off = [\"h1\"] }\n  expect \"30s\" { host = { h1 = \"up\" } }\n}\n",
 	"images/i.raw":       "",
+	"images/vmlinuz":     "a kernel",
+	"images/initrd.img":  "an initrd",
 	"plans/unread.plan":  `{"digest": "` + canary + `"}`,
 	"plans/stale.plan":   `{"format_version": "1.0", "kind": "3rc plan", "cluster": "lab", "digest": "x", "plan": {}}`,
 	"broken/x.vars.hcl":  "a = \"" + canary + "\n",

@@ -79,7 +79,6 @@ type historian struct {
 	h    *History
 	zero time.Time   // the wall clock at the instant 0 of the run
 	open map[int]int // operations under way, by id: where they stand
-	over bool
 }
 
 // tap passes the entries on, and keeps what leads to no step.
