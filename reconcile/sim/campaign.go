@@ -49,15 +49,15 @@ const mostFailures = 20
 func Campaign(o CampaignOptions) CampaignResult {
 	return runAll(o, func() func(uint64) *trial {
 		var group uint64
-		source, cfg, way := "", o.Config, &beginning{}
+		source, cfg, known := "", o.Config, &Beginnings{}
 		return func(seed uint64) *trial {
 			if g := seed / fleetsOf; o.Config == nil && (cfg == nil || g != group) {
 				group = g
 				source = drawFleet(rand.New(rand.NewPCG(g, 0xf1ee7)))
-				cfg, way = loadFleet(source), &beginning{}
+				cfg, known = loadFleet(source), &Beginnings{}
 			}
 			t := drawTrial(seed, source, cfg)
-			t.way = way
+			t.known = known
 			return t
 		}
 	})
@@ -143,7 +143,7 @@ func (t *trial) run() (w *World) {
 			w.check.fail("panic", "%v\n%s", p, debug.Stack())
 		}
 	}()
-	w, err := newWorld(t.cfg, nil, t.timing, Options{Seed: t.seed, Stop: true, Remembers: t.remembers, way: t.way})
+	w, err := newWorld(t.cfg, nil, t.timing, Options{Seed: t.seed, Stop: true, Remembers: t.remembers, Known: t.known})
 	if err != nil {
 		return nil
 	}

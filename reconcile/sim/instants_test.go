@@ -39,11 +39,11 @@ func leaves(w *World) string {
 	for _, l := range w.lines {
 		b.WriteString(l.String() + "\n")
 	}
-	data, err := json.Marshal(w.memory)
+	memory, err := json.Marshal(w.memory)
 	if err != nil {
 		panic(err)
 	}
-	return b.String() + string(data)
+	return b.String() + string(memory)
 }
 
 // A restart that no View shows is a start all the same: the guest has its grace.

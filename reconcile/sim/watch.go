@@ -67,18 +67,18 @@ func (x *watch) start(n int) {
 	x.carryOut(effects)
 }
 
-// reread gives what the store would give of a memory that was written. It is in
-// the form of the store only here: a watch writes far more often than one begins.
+// reread is a memory as it comes back from where it is stored. It is written only
+// when it is read: most of what is saved never is.
 func reread(m *reconcile.Memory) *reconcile.Memory {
 	data, err := json.Marshal(m)
 	if err != nil {
 		panic("sim: memory cannot be written: " + err.Error())
 	}
-	var out reconcile.Memory
-	if err := json.Unmarshal(data, &out); err != nil {
+	out := &reconcile.Memory{}
+	if err := json.Unmarshal(data, out); err != nil {
 		panic("sim: memory that was written cannot be read: " + err.Error())
 	}
-	return &out
+	return out
 }
 
 // leave ends the watcher by its own decision.

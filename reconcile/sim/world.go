@@ -6,8 +6,10 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"3rc/plan"
@@ -75,7 +77,7 @@ func images(cfg *schema.Config) map[string]inventory.Image {
 
 // build makes the fleet of a configuration, with every guest applied: those that
 // start names on that host, the others where apply would put them.
-func build(cfg *schema.Config, start map[string]string, clock fake.Clock, remembers bool, way *beginning) (*fake.Fleet, error) {
+func build(cfg *schema.Config, start map[string]string, clock fake.Clock, remembers bool, known *Beginnings, run func()) (*fake.Fleet, error) {
 	f := fake.New(clock)
 	f.HonoursErrorPolicy, f.Remembers = true, remembers
 	for _, h := range cfg.Hosts {
@@ -101,39 +103,50 @@ func build(cfg *schema.Config, start map[string]string, clock fake.Clock, rememb
 		}
 	}
 	attach(cfg, f)
-	if way == nil {
-		way = &beginning{}
+	if ops := known.of(start); ops != nil {
+		return f, do(f, ops, run)
 	}
-	return f, way.make(cfg, start, f)
+	return f, applyAll(cfg, start, f, known, run)
 }
 
-// beginning is how the fleet of one configuration comes to where its rehearsals
-// begin. It is planned for the first of them, and repeated for the others: what a
-// fleet that is new answers depends on the configuration alone. The zero value has
-// planned nothing yet.
-type beginning struct {
-	planned map[bool]bool // by Options.Remembers
-	ops     map[bool][]plan.Op
+// Beginnings are how fleets were made of one configuration, for rehearsals that
+// begin alike: half of a short one is to plan its beginning. It serves several
+// goroutines; nil keeps nothing.
+type Beginnings struct {
+	mu  sync.Mutex
+	ops map[string][]plan.Op // by where guests are to be
 }
 
-// make carries out what `3rc apply` would do.
-func (b *beginning) make(cfg *schema.Config, start map[string]string, f *fake.Fleet) error {
-	if b.planned[f.Remembers] {
-		for _, op := range b.ops[f.Remembers] {
-			if err := f.Do(context.Background(), op, nil); err != nil {
-				return fmt.Errorf("the beginning cannot be made: %s %s on %s: %w", op.Verb, op.Name, op.Host, err)
-			}
-		}
+func (b *Beginnings) of(start map[string]string) []plan.Op {
+	if b == nil {
 		return nil
 	}
-	ops, err := applyAll(cfg, start, f)
-	if err == nil {
-		if b.planned == nil {
-			b.planned, b.ops = map[bool]bool{}, map[bool][]plan.Op{}
-		}
-		b.planned[f.Remembers], b.ops[f.Remembers] = true, ops
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ops[fmt.Sprint(start)] // fmt sorts maps by key
+}
+
+func (b *Beginnings) keep(start map[string]string, ops []plan.Op) {
+	if b == nil {
+		return
 	}
-	return err
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ops == nil {
+		b.ops = map[string][]plan.Op{}
+	}
+	b.ops[fmt.Sprint(start)] = ops
+}
+
+// do carries operations out, one after the other.
+func do(f *fake.Fleet, ops []plan.Op, run func()) error {
+	for _, op := range ops {
+		if err := f.Do(context.Background(), op, nil); err != nil {
+			return fmt.Errorf("the beginning cannot be made: %s %s on %s: %w", op.Verb, op.Name, op.Host, err)
+		}
+		run()
+	}
+	return nil
 }
 
 // attach puts the volumes there that the files attach as they are.
@@ -151,8 +164,8 @@ func attach(cfg *schema.Config, f *fake.Fleet) {
 	}
 }
 
-// applyAll plans and carries out what `3rc apply` would do, and gives the operations.
-func applyAll(cfg *schema.Config, start map[string]string, f *fake.Fleet) ([]plan.Op, error) {
+// applyAll carries out what `3rc apply` would do.
+func applyAll(cfg *schema.Config, start map[string]string, f *fake.Fleet, known *Beginnings, run func()) error {
 	first := *cfg
 	first.VMs, first.Groups, first.Hosts = nil, nil, nil
 	for _, vm := range cfg.VMs {
@@ -174,21 +187,26 @@ func applyAll(cfg *schema.Config, start map[string]string, f *fake.Fleet) ([]pla
 		first.Hosts = append(first.Hosts, &n)
 	}
 	img := images(cfg)
-	var done []plan.Op
 	for range 3 {
 		in := &plan.Input{Config: &first, Seen: inventory.Snapshot{Views: f.Look(), Images: img}}
 		p := plan.Build(in, plan.Diff(in, kinds.All()), nil)
 		if p.Pending() == 0 {
-			return done, held(p)
+			return held(p)
 		}
-		for _, op := range p.Ops {
-			if err := f.Do(context.Background(), op, nil); err != nil {
-				return nil, fmt.Errorf("the beginning cannot be made: %s %s on %s: %w", op.Verb, op.Name, op.Host, err)
-			}
-			done = append(done, op)
+		if err := do(f, p.Ops, run); err != nil {
+			return err
+		}
+		if onlyMakes(p) {
+			known.keep(start, p.Ops)
+			return nil // a second look would find nothing to do
 		}
 	}
-	return done, nil
+	return nil
+}
+
+// onlyMakes tells whether all that a plan does is to make what was not there.
+func onlyMakes(p *plan.Plan) bool {
+	return !slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Action != plan.Create })
 }
 
 // held tells what of the beginning could not be made.
