@@ -45,11 +45,8 @@ test: setup format ## all tests, the lab included
 	@go test $$(go list ./cmd/... ./providers/... | grep -vxF "$$(go list $(PURE))") ./fixtures/floors ./fixtures/mutants
 	@$(MAKE) --no-print-directory lab-test
 
-# The lab has fixed addresses, so that packages take turns (-p 1). It goes down
-# whatever happens.
 lab-test: build
-	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
-	go test -tags lab -p 1 -count 1 -timeout 40m ./fixtures/... ./providers/libvirt ./providers/fence
+	@fixtures/lab-test
 
 # Arguments: make chaos RC3_KILLS=100 RC3_SEED=1 repeats what a run printed.
 chaos: setup build ## the watch killed at 30 instants of recoveries, and stopped and cut off for a minute

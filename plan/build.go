@@ -19,6 +19,8 @@ type Plan struct {
 	Ops     []Op // in an order in which they can be done one after the other
 	Unseen  []Silent
 	Impact  []Impact // losses that guests would not survive once this is done
+	// Refused are changes of a saved plan that are not carried out any more.
+	Refused []Refusal
 }
 
 // Silent is a host that did not answer.
@@ -166,15 +168,9 @@ func target(changes []Change, targets []string) []Change {
 	if len(targets) == 0 {
 		return changes
 	}
-	keep := make([]bool, len(changes))
-	providers := map[string][]int{}
+	keep, by := make([]bool, len(changes)), providers(changes)
 	var todo []int
 	for i, c := range changes {
-		for _, op := range c.Ops {
-			for _, k := range op.Provides {
-				providers[k] = append(providers[k], i)
-			}
-		}
 		for _, t := range targets {
 			if Within(c.Address, t) {
 				keep[i] = true
@@ -190,7 +186,7 @@ func target(changes []Change, targets []string) []Change {
 		todo = todo[1:]
 		for _, op := range c.Ops {
 			for _, k := range op.Requires {
-				for _, j := range providers[k] {
+				for _, j := range by[k] {
 					switch {
 					case keep[j]:
 					case changes[j].Action == Destroy:

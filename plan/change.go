@@ -58,6 +58,7 @@ const (
 	Leftover    Reason = "leftover"    // a definition that was left behind on another host
 	Adopted     Reason = "adopted"
 	Recovery    Reason = "recovery" // the watch's machine wants it
+	Asked       Reason = "asked"    // -replace names it
 
 	// Reasons to hold.
 	Unseen    Reason = "unseen"     // a host that may hold it did not answer
@@ -105,6 +106,8 @@ type Change struct {
 type Input struct {
 	Config *schema.Config
 	Seen   inventory.Snapshot
+	// Choice is what a person asked for; a plan that heals has none.
+	Choice Choice
 	// Standing is set by a watch that heals, and nil in a plan for people.
 	Standing *Standing
 }

@@ -19,6 +19,7 @@ type Document struct {
 	Unseen        []Silent     `json:"unseen"`
 	HAImpact      []Impact     `json:"ha_impact"`
 	Summary       Summary      `json:"summary"`
+	Refused       []Refusal    `json:"refused,omitempty"` // apply of a saved plan: what is not carried out any more
 }
 
 // JSONChange is a change with its fields as objects by path.
@@ -62,7 +63,7 @@ func (p *Plan) Summary() Summary {
 func (p *Plan) Document() Document {
 	d := Document{
 		FormatVersion: FormatVersion, Cluster: p.Cluster, Changes: []JSONChange{}, Orphans: []JSONChange{},
-		Unseen: append([]Silent{}, p.Unseen...), HAImpact: append([]Impact{}, p.Impact...), Summary: p.Summary(),
+		Unseen: append([]Silent{}, p.Unseen...), HAImpact: append([]Impact{}, p.Impact...), Summary: p.Summary(), Refused: p.Refused,
 	}
 	for _, c := range p.Changes {
 		j := JSONChange{Address: c.Address, Kind: c.Kind, Name: c.Name, Action: c.Action, When: c.When, Host: c.Host, Dest: c.Dest, Reason: c.Reason, Note: c.Note,
@@ -79,24 +80,30 @@ func (p *Plan) Document() Document {
 }
 
 // Saved is a plan file. It holds no content of the configuration: apply reads
-// the same files again, looks again, and refuses unless both lead to exactly
-// this plan. So it can neither leak a secret nor act on a world that has changed.
+// the same files again, looks again, and does only what both still lead to, change
+// by change. So it can neither leak a secret nor act on a world that has changed.
 type Saved struct {
-	FormatVersion string   `json:"format_version"`
-	Kind          string   `json:"kind"` // "3rc plan", so that another JSON file is not taken for one
-	Cluster       string   `json:"cluster"`
-	Digest        string   `json:"digest"`
-	Targets       []string `json:"targets,omitempty"`
-	Plan          Document `json:"plan"`
+	FormatVersion string `json:"format_version"`
+	Kind          string `json:"kind"` // "3rc plan", so that another JSON file is not taken for one
+	Cluster       string `json:"cluster"`
+	Digest        string `json:"digest"`
+	Choice
+	Plan Document `json:"plan"`
+	// Changes are the digests of the plan's changes, in their order.
+	Changes []string `json:"changes"`
 }
 
 const savedKind = "3rc plan"
 
 // Save writes the plan file.
-func (p *Plan) Save(w io.Writer, targets []string) error {
+func (p *Plan) Save(w io.Writer, c Choice) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(Saved{FormatVersion: FormatVersion, Kind: savedKind, Cluster: p.Cluster, Digest: p.Digest(), Targets: targets, Plan: p.Document()})
+	s := Saved{FormatVersion: FormatVersion, Kind: savedKind, Cluster: p.Cluster, Digest: p.Digest(), Choice: c, Plan: p.Document(), Changes: []string{}}
+	for i := range p.Changes {
+		s.Changes = append(s.Changes, p.Changes[i].Digest())
+	}
+	return enc.Encode(s)
 }
 
 // ReadSaved reads a plan file.
@@ -108,7 +115,7 @@ func ReadSaved(r io.Reader) (*Saved, error) {
 	if s.Kind != savedKind || s.Digest == "" {
 		return nil, fmt.Errorf("this is not a plan that `3rc plan -out` wrote")
 	}
-	if s.FormatVersion != FormatVersion {
+	if s.FormatVersion != FormatVersion || len(s.Changes) != len(s.Plan.Changes) {
 		return nil, fmt.Errorf("the plan has format %s, and this 3rc reads %s: make it again with this version", s.FormatVersion, FormatVersion)
 	}
 	return &s, nil

@@ -42,6 +42,9 @@ func (p *Plan) Render(w io.Writer, s Style) {
 	if !p.Empty() {
 		fmt.Fprintln(w, p.Summary().Text())
 	}
+	for _, r := range p.Refused {
+		fmt.Fprintf(w, "Refused: %s: %s.\n", r.where(), r.Why)
+	}
 	renderImpact(w, p.Impact)
 }
 

@@ -434,10 +434,11 @@ func hostOff(m *Machine, g *guest) (verdict, bool) {
 	if g.def == nil {
 		return verdict{state: Held, why: fmt.Sprintf("%s is off, and its definition there was never seen: `3rc apply` makes it again, or bring the host back", h.name)}, true
 	}
+	rung, wait, _ := g.pol.OnLoss()
 	if g.pol.local() {
-		return m.localLost(g), true
+		return m.localLost(g, rung, wait), true
 	}
-	if g.pol.Ladder.Relocate.Attempts == 0 {
+	if rung == NoRung {
 		return verdict{state: Held, why: fmt.Sprintf("%s is off, and its recovery has no relocate: bring the host back", h.name)}, true
 	}
 	if m.left(g, Relocate) == 0 {
@@ -466,11 +467,11 @@ func (g *guest) waitingState() GuestState {
 
 // localLost: a reboot beats an installation, so that a guest whose disk is only
 // on a lost host waits before it is installed elsewhere.
-func (m *Machine) localLost(g *guest) verdict {
+func (m *Machine) localLost(g *guest, rung Rung, wait time.Duration) verdict {
 	h := g.home
-	due := g.lostAt.Add(longWait)
+	due := g.lostAt.Add(wait)
 	switch {
-	case m.left(g, Reinstall) == 0:
+	case rung == NoRung || m.left(g, Reinstall) == 0:
 		return verdict{state: Held, why: fmt.Sprintf("a disk of it is only on %s, which is off: it waits until that returns", h.name)}
 	case m.now < due:
 		m.wakeGuestAt(g, due)

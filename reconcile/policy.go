@@ -39,6 +39,27 @@ type HostPolicy struct {
 	Pools       map[string]bool
 }
 
+// proving are the devices whose off is a proof, by level, in the order of levels.
+func (h *HostPolicy) proving() [][]int {
+	var out [][]int
+	last := 0
+	for level := 1; level <= 1000 && last < len(h.Fences); level++ {
+		var at []int
+		for i, f := range h.Fences {
+			if f.Level == level {
+				last++
+				if f.Proves {
+					at = append(at, i)
+				}
+			}
+		}
+		if len(at) > 0 {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
 // FencePolicy is one fence device of a host.
 type FencePolicy struct {
 	Level  int // tried in order

@@ -97,6 +97,9 @@ func (c *checker) vmDisks(v *VM) {
 		}
 		labels[d.Label] = true
 	}
+	if v.CloudInit != nil && len(v.Disks) > 0 && v.Disks[0].Pool != nil && c.cfg.Pool(v.Disks[0].Pool.Name) != nil && c.cfg.SeedPool(v) == nil {
+		c.fail("Nowhere to keep the seed", "cloud_init needs a small volume, and in none of the pools of this guest's disks can libvirt make one and fill it. Give the guest a disk in a pool of type dir, fs, netfs or logical.", v.CloudInit.Range)
+	}
 }
 
 var vmNoun = nounOf(reflect.TypeFor[VM]())

@@ -8,36 +8,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// poolRule says what a type of pool is made of.
-type poolRule struct {
-	target  targetRule
-	needs   [][]string // of source: of each list one
-	permits []string   // of source, besides those that are needed
-}
-
-type targetRule int
-
-const (
-	noTarget targetRule = iota
-	mayTarget
-	mustTarget
-)
-
-var poolRules = map[string]poolRule{
-	"dir":          {target: mustTarget},
-	"fs":           {mustTarget, [][]string{{"device"}}, []string{"format"}},
-	"netfs":        {mustTarget, [][]string{{"host"}, {"dir"}}, []string{"format"}},
-	"logical":      {mayTarget, [][]string{{"name", "device", "devices"}}, []string{"format"}},
-	"iscsi":        {mayTarget, [][]string{{"host"}, {"device"}}, []string{"port", "initiator", "username", "secret_uuid"}},
-	"iscsi-direct": {noTarget, [][]string{{"host"}, {"device"}, {"initiator"}}, []string{"port", "username", "secret_uuid"}},
-	"rbd":          {noTarget, [][]string{{"name"}, {"host", "hosts"}}, []string{"port", "username", "secret_uuid"}},
-	"gluster":      {noTarget, [][]string{{"name"}, {"host", "hosts"}}, []string{"dir", "port"}},
-	"zfs":          {noTarget, [][]string{{"name"}}, []string{"device", "devices"}},
-	"disk":         {mayTarget, [][]string{{"device"}}, []string{"format"}},
-	"scsi":         {mayTarget, [][]string{{"adapter"}}, nil},
-	"mpath":        {mayTarget, nil, nil},
-}
-
 func (c *checker) pool(p *Pool) {
 	if p.Existing {
 		c.notOurs("pool", p.Block, "target", "type")
@@ -51,7 +21,7 @@ func (c *checker) pool(p *Pool) {
 		c.fail("Missing attribute", "A pool needs a type, as in type = \"dir\", or existing = true.", p.Range)
 		return
 	}
-	rule := poolRules[p.Type]
+	rule := PoolTypes[p.Type]
 	switch {
 	case rule.target == noTarget && p.Has("target"):
 		c.fail("Attribute of another type of pool", fmt.Sprintf("A pool of type %q has no target: its volumes are no files of the hosts. Remove it.", p.Type), p.At("target"))
@@ -61,10 +31,11 @@ func (c *checker) pool(p *Pool) {
 		c.fail("Wrong value", "target must be the absolute path of a directory on the hosts.", p.At("target"))
 	}
 	c.poolSource(p, rule)
+	c.poolType(p)
 	c.sharing(p)
 }
 
-func (c *checker) poolSource(p *Pool, rule poolRule) {
+func (c *checker) poolSource(p *Pool, rule PoolType) {
 	src := p.Source_
 	if src == nil {
 		if len(rule.needs) > 0 {
@@ -177,6 +148,7 @@ func (c *checker) disk(v *VM, d *Disk) {
 	if d.Pool == nil {
 		return
 	}
+	c.diskOn(d)
 	switch {
 	case strings.Contains(d.Label, "."):
 		c.fail("Impossible name", fmt.Sprintf("%q cannot be the label of a disk: its volume is called GUEST.DISK.GENERATION, so that a dot in it could give two guests one volume name. Use a dash.", d.Label), d.Range)
@@ -188,7 +160,7 @@ func (c *checker) disk(v *VM, d *Disk) {
 				c.fail("Attribute of a volume that is not ours", fmt.Sprintf("An existing volume is attached as it is, so %s cannot be set. Remove it, or volume.", a), d.At(a))
 			}
 		}
-		if strings.Contains(d.Volume, "/") && c.poolType(d) == "dir" {
+		if strings.Contains(d.Volume, "/") && c.inDir(d) {
 			c.fail("Wrong value", "volume is the name of a volume within its pool, and no path.", d.At("volume"))
 		}
 	case d.Image == nil && d.Size == 0:
@@ -212,11 +184,10 @@ func (c *checker) disk(v *VM, d *Disk) {
 	}
 }
 
-func (c *checker) poolType(d *Disk) string {
-	if p := c.cfg.Pool(d.Pool.Name); p != nil {
-		return p.Type
-	}
-	return ""
+// inDir tells whether the disk's pool is a directory of the host.
+func (c *checker) inDir(d *Disk) bool {
+	p := c.cfg.Pool(d.Pool.Name)
+	return p != nil && p.Type == "dir"
 }
 
 // volumes warns of guests that name the same volume: which is data loss, unless

@@ -162,18 +162,6 @@ func (c *Config) PoolHosts(p *Pool) []string {
 	return out
 }
 
-// sharedTypes are the pool types whose volumes every host sees, because they
-// live on a server or a SAN. A dir, fs or disk pool is one host's own.
-var sharedTypes = map[string]bool{"netfs": true, "iscsi": true, "iscsi-direct": true, "rbd": true, "gluster": true, "scsi": true, "mpath": true}
-
-// IsShared tells whether all hosts of the pool see the same volumes.
-func (p *Pool) IsShared() bool {
-	if p.Shared != nil {
-		return *p.Shared
-	}
-	return sharedTypes[p.Type]
-}
-
 // space is the UUID namespace of everything that 3rc names: version 5 (RFC 4122
 // section 4.3) of the DNS namespace and the namespace of our marks.
 var space = uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:3rc:1"))

@@ -9,6 +9,7 @@ import (
 // names the line that makes it go away, for whoever means it.
 func (c *checker) dangers() {
 	c.unfenced()
+	c.unlocked()
 	c.twoHosts()
 	c.fenceAgents()
 	c.fenceDangers()

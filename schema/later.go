@@ -19,11 +19,6 @@ var laterBlocks = map[string]string{
 // laterValues are the values of attributes that this version does not act on.
 func laterValues(cfg *Config) []unused {
 	var out []unused
-	for _, p := range cfg.Pools {
-		if p.Type != "" && p.Type != "dir" {
-			out = append(out, unused{"type = \"" + p.Type + "\"", "pool types other than dir", p.At("type")})
-		}
-	}
 	if cfg.Cluster.Unfenced == "locks" {
 		out = append(out, unused{"unfenced", "locks", cfg.Cluster.At("unfenced")})
 	}

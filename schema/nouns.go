@@ -253,8 +253,8 @@ type Pool struct {
 	Type     string      `hcl:"type" enum:"dir|fs|netfs|logical|iscsi|iscsi-direct|rbd|gluster|zfs|disk|scsi|mpath" doc:"libvirt's pool type."`
 	Shared   *bool       `hcl:"shared" doc:"true: all its hosts see the same volumes. Default: by type."`
 	Hosts    []Ref       `hcl:"hosts" ref:"host" doc:"Hosts that have it; default: all."`
-	Target   string      `hcl:"target" doc:"Directory on the hosts."`
-	Source_  *PoolSource `hcl:"source" doc:"Where the storage comes from." later:"pool types other than dir"`
+	Target   string      `hcl:"target" doc:"Directory on the hosts. Default of disk: /dev; of iscsi and scsi: /dev/disk/by-path; of mpath: /dev/mapper."`
+	Source_  *PoolSource `hcl:"source" doc:"Where the storage comes from."`
 }
 
 // PoolSource is where a pool's storage comes from.
@@ -264,14 +264,14 @@ type PoolSource struct {
 	Hosts     []string `hcl:"hosts" doc:"Servers, where there are several (rbd)."`
 	Port      int      `hcl:"port" min:"1" doc:"Port of the server."`
 	Dir       string   `hcl:"dir" doc:"Directory on the server."`
-	Device    string   `hcl:"device" doc:"Device, IQN or volume group member."`
+	Device    string   `hcl:"device" doc:"Device (fs, disk, logical, zfs), or IQN of the target (iscsi, iscsi-direct)."`
 	Devices   []string `hcl:"devices" doc:"Devices, where there are several."`
 	Name      string   `hcl:"name" doc:"Name of the source: volume group, rbd pool, gluster volume, zfs pool."`
 	Format    string   `hcl:"format" doc:"Format of the source, as libvirt names it."`
-	Adapter   string   `hcl:"adapter" doc:"scsi: host adapter."`
-	Initiator string   `hcl:"initiator" doc:"iscsi-direct: IQN of the initiator."`
+	Adapter   string   `hcl:"adapter" doc:"scsi: host adapter, as in host2."`
+	Initiator string   `hcl:"initiator" doc:"iscsi, iscsi-direct: IQN of the initiator."`
 	Username  string   `hcl:"username" doc:"Name for the server."`
-	Secret    Text     `hcl:"secret_uuid" doc:"UUID of the libvirt secret that holds the password."`
+	Secret    Text     `hcl:"secret_uuid" doc:"UUID of the libvirt secret that holds the password, on every host of the pool: of usage iscsi for iscsi and iscsi-direct, of usage ceph for rbd."`
 }
 
 // Network is a libvirt network.
@@ -368,7 +368,7 @@ type Disk struct {
 	Size          Size   `hcl:"size" doc:"Capacity; grows live, never shrinks. Default: the image's."`
 	Image         *Ref   `hcl:"image" ref:"image" doc:"The disk begins as its copy."`
 	Volume        string `hcl:"volume" doc:"An existing volume: attached; never grown, overwritten or deleted by us."`
-	Format        string `hcl:"format" default:"qcow2" enum:"qcow2|raw" doc:"Format of the volume."`
+	Format        string `hcl:"format" enum:"qcow2|raw" doc:"Format of the volume. Default: qcow2 in a pool of files (dir, fs, netfs, gluster), raw in others."`
 	Bus           string `hcl:"bus" default:"virtio" enum:"virtio|scsi|sata|usb|ide" doc:"How the guest sees it."`
 	Cache         string `hcl:"cache" enum:"none|writeback|writethrough|directsync|unsafe" doc:"Cache mode; default: libvirt's."`
 	Clone         string `hcl:"clone" default:"copy" enum:"copy|backing" doc:"A full copy, or an overlay on the base image."`

@@ -90,7 +90,7 @@ func (a *app) commands() *cobra.Command {
 	f.BoolVar(&a.jsonOut, "json", false, "print JSON")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
 	f.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn, error or off")
-	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand())
+	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.volumesCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand())
 	root.AddCommand(a.orderCommands()...)
 	a.completions(root)
 	return root
@@ -204,13 +204,21 @@ func (a *app) look(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet
 }
 
 // makePlan makes the plan and has it checked.
-func makePlan(cfg *schema.Config, seen inventory.Snapshot, targets []string) (*plan.Plan, error) {
-	in := &plan.Input{Config: cfg, Seen: seen}
+func makePlan(cfg *schema.Config, seen inventory.Snapshot, choice plan.Choice) (*plan.Plan, error) {
+	in := &plan.Input{Config: cfg, Seen: seen, Choice: choice}
 	all := kinds.All()
 	changes := plan.Diff(in, all)
-	if err := checkTargets(cfg, changes, targets); err != nil {
+	if err := checkTargets(cfg, changes, choice.Targets); err != nil {
 		return nil, err
 	}
+	if err := checkReplace(cfg, choice); err != nil {
+		return nil, err
+	}
+	return checked(in, all, changes, choice.Targets)
+}
+
+// checked orders changes, and has the plan checked and its impact worked out.
+func checked(in *plan.Input, all []plan.Kind, changes []plan.Change, targets []string) (*plan.Plan, error) {
 	p := plan.Build(in, changes, targets)
 	if found := plan.Check(p, in); len(found) > 0 {
 		return nil, fmt.Errorf("3rc made a plan that breaks its own rules, and does nothing. Please report this:\n  %s", strings.Join(found, "\n  "))
@@ -221,6 +229,27 @@ func makePlan(cfg *schema.Config, seen inventory.Snapshot, targets []string) (*p
 		}
 	}
 	return p, nil
+}
+
+// checkReplace refuses to replace what cannot be: only guests are ever made anew,
+// and only those that the plan is not limited to leave out.
+func checkReplace(cfg *schema.Config, choice plan.Choice) error {
+	var guests []string
+	for _, v := range cfg.VMs {
+		guests = append(guests, v.Address)
+	}
+	within := func(list []string, a string) bool {
+		return slices.ContainsFunc(list, func(b string) bool { return plan.Within(b, a) || plan.Within(a, b) })
+	}
+	for _, r := range choice.Replace {
+		switch {
+		case !within(guests, r):
+			return fmt.Errorf("-replace: there is no guest %q in the files.%s Only guests are replaced", r, schema.DidYouMean(r, guests))
+		case len(choice.Targets) > 0 && !within(choice.Targets, r):
+			return fmt.Errorf("-replace names %s, and -target leaves it out", r)
+		}
+	}
+	return nil
 }
 
 // checkTargets refuses an address that names nothing: a slip of the finger would

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +14,10 @@ import (
 
 	"3rc/apply"
 	"3rc/plan"
+	"3rc/plan/kinds"
 	"3rc/providers/content"
 	"3rc/providers/libvirt"
+	"3rc/reconcile/loop/api"
 	"3rc/schema"
 	"3rc/schema/inventory"
 )
@@ -23,7 +26,7 @@ type applyFlags struct {
 	autoApprove  bool
 	withoutWatch bool
 	parallelism  int
-	targets      []string
+	choice       plan.Choice
 	verbose      bool
 }
 
@@ -38,7 +41,7 @@ func (a *app) applyCommand() *cobra.Command {
 	c.Flags().BoolVar(&f.autoApprove, "auto-approve", false, "do not ask")
 	withoutWatch(c, &f)
 	c.Flags().IntVar(&f.parallelism, "parallelism", 10, "operations at once")
-	c.Flags().StringArrayVar(&f.targets, "target", nil, "only this address and what it needs; may be repeated")
+	choiceFlags(c, &f.choice)
 	c.Flags().BoolVar(&f.verbose, "verbose", false, "list alike changes one by one")
 	return c
 }
@@ -50,7 +53,7 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 		if err != nil {
 			return err
 		}
-		saved, f.targets = s, s.Targets
+		saved, f.choice = s, s.Choice
 	}
 	if f.parallelism < 1 {
 		return fmt.Errorf("-parallelism must be at least 1")
@@ -61,15 +64,23 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 	}
 	fleet := a.fleet(cfg)
 	defer fleet.Close()
-	seen, p, err := a.settled(ctx, cfg, fleet, f.targets)
+	seen, p, err := a.settled(ctx, cfg, fleet, f.choice)
 	if err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if saved != nil && p.Digest() != saved.Digest {
-		return a.stale(saved, p)
+	var watch *api.Client
+	if p.Pending() > 0 {
+		if watch, err = a.watchOf(ctx, cfg, f); err != nil {
+			return err
+		}
+	}
+	if saved != nil {
+		if p, err = a.still(cfg, seen, saved, p, watch != nil); err != nil {
+			return err
+		}
 	}
 	if !a.jsonOut {
 		p.Render(a.out, plan.Style{Color: a.color(a.out), Verbose: f.verbose})
@@ -77,12 +88,10 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 	if p.Pending() == 0 {
 		return a.finish(p, apply.Result{})
 	}
-	watch, err := a.watchOf(ctx, cfg, f)
-	if err == nil && watch == nil {
-		err = a.alone(ctx, cfg.Cluster.Name, seen, fleet, f)
-	}
-	if err != nil {
-		return err
+	if watch == nil {
+		if err := a.alone(ctx, cfg.Cluster.Name, seen, fleet, f); err != nil {
+			return err
+		}
 	}
 	if saved == nil && !f.autoApprove {
 		if err := a.confirm("Do this? Only \"yes\" is taken: ", "yes"); err != nil {
@@ -104,13 +113,13 @@ const (
 
 // settled looks and plans, and looks again while a guest is held only because
 // libvirt is at work on it at this moment.
-func (a *app) settled(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, targets []string) (inventory.Snapshot, *plan.Plan, error) {
+func (a *app) settled(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, choice plan.Choice) (inventory.Snapshot, *plan.Plan, error) {
 	deadline := time.After(settleLimit)
 	tick := time.NewTicker(settleEvery)
 	defer tick.Stop()
 	for told := false; ; told = true {
 		seen := a.look(ctx, cfg, fleet)
-		p, err := makePlan(cfg, seen, targets)
+		p, err := makePlan(cfg, seen, choice)
 		busy := ""
 		if err == nil {
 			busy = passing(p)
@@ -154,28 +163,29 @@ func readPlan(name string) (*plan.Saved, error) {
 	return s, nil
 }
 
-// stale refuses a saved plan and says what is different now.
-func (a *app) stale(saved *plan.Saved, now *plan.Plan) error {
-	was := map[string]string{}
-	for _, c := range saved.Plan.Changes {
-		was[c.Address+" on "+c.Host] = fmt.Sprint(c.Action, c.Dest, c.Before, c.After)
+// still limits a plan to what a saved one has, change by change. A watch makes
+// plans itself, and takes one whole or not at all.
+func (a *app) still(cfg *schema.Config, seen inventory.Snapshot, saved *plan.Saved, now *plan.Plan, watched bool) (*plan.Plan, error) {
+	if now.Digest() == saved.Digest {
+		return now, nil
+	}
+	changes, refused := saved.Still(now.Changes)
+	p, err := checked(&plan.Input{Config: cfg, Seen: seen, Choice: saved.Choice}, kinds.All(), changes, nil)
+	if err != nil {
+		return nil, err
+	}
+	if p.Refused = refused; p.Pending() > 0 && !watched {
+		return p, nil
 	}
 	var differ []string
-	for _, c := range now.Document().Changes {
-		k := c.Address + " on " + c.Host
-		if was[k] != fmt.Sprint(c.Action, c.Dest, c.Before, c.After) {
-			differ = append(differ, k)
-		}
-		delete(was, k)
-	}
-	for k := range was {
-		differ = append(differ, k)
+	for _, r := range refused {
+		differ = append(differ, r.Address)
 	}
 	what := "the hosts or the files changed in a way that the plan does not show"
 	if len(differ) > 0 {
-		what = "different now: " + strings.Join(differ, ", ")
+		what = "different now: " + strings.Join(slices.Compact(differ), ", ")
 	}
-	return fmt.Errorf("this plan is stale, and nothing was done: since it was made, the hosts, the files or the variables changed (%s). Look at a new plan", what)
+	return nil, fmt.Errorf("this plan is stale, and nothing was done: since it was made, the hosts, the files or the variables changed (%s). Look at a new plan", what)
 }
 
 // confirm asks on the terminal.
@@ -273,6 +283,8 @@ func (a *app) finish(p *plan.Plan, r apply.Result) error {
 			fmt.Fprintf(a.out, "\n%d operations done, %d failed, %d not begun. What was done stays; apply again to go on.\n", r.Done, len(r.Failed), len(r.Skipped))
 		}
 		return status{code: exitError}
+	case len(p.Refused) > 0:
+		return status{code: exitError, err: fmt.Errorf("%d changes of the saved plan were refused, because what they are about changed since it was made; the rest is done. Look at a new plan", len(p.Refused))}
 	case held > 0:
 		return status{code: exitError, err: fmt.Errorf("%d changes are held (!), for the reasons that the plan gives; the rest is done", held)}
 	case !a.jsonOut && r.Done > 0:

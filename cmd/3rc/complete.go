@@ -22,8 +22,10 @@ func (a *app) completions(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("var", a.completeVariables)
 	_ = root.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions([]string{"trace", "debug", "info", "warn", "error", "off"}, cobra.ShellCompDirectiveNoFileComp))
 	for _, c := range root.Commands() {
-		if c.Flags().Lookup("target") != nil {
-			_ = c.RegisterFlagCompletionFunc("target", a.completeAddresses)
+		for _, name := range []string{"target", "replace"} {
+			if c.Flags().Lookup(name) != nil {
+				_ = c.RegisterFlagCompletionFunc(name, a.completeAddresses)
+			}
 		}
 		switch {
 		case c.ValidArgsFunction != nil || c.Name() == "apply": // a plan file may have any name

@@ -36,7 +36,7 @@ func (a *app) destroy(ctx context.Context, f applyFlags, targets []string) error
 	defer fleet.Close()
 	bare := &schema.Config{Cluster: cfg.Cluster, Hosts: cfg.Hosts}
 	seen := a.look(ctx, bare, fleet)
-	p, err := makePlan(bare, seen, targets)
+	p, err := makePlan(bare, seen, plan.Choice{Targets: targets})
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (a *app) handOver(ctx context.Context, c *api.Client, p *plan.Plan, f apply
 	}
 	pr := newProgress(a, p)
 	var res apply.Result
-	err := c.Apply(ctx, api.ApplyRequest{Digest: p.Digest(), Targets: f.targets, Parallelism: f.parallelism}, func(e api.ApplyEvent) {
+	err := c.Apply(ctx, api.ApplyRequest{Digest: p.Digest(), Targets: f.choice.Targets, Replace: f.choice.Replace, Parallelism: f.parallelism}, func(e api.ApplyEvent) {
 		ev := apply.Event{Op: ops[e.Op], Stage: apply.Stage(e.Stage), Elapsed: time.Duration(e.Elapsed), Part: e.Part, Whole: e.Whole}
 		if e.Error != "" {
 			ev.Err = errors.New(e.Error)

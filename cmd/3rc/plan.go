@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +18,8 @@ type planFlags struct {
 	out      string
 	detailed bool
 	verbose  bool
-	targets  []string
+	choice   plan.Choice
+	sight    sight
 }
 
 func (a *app) planCommand() *cobra.Command {
@@ -34,8 +33,15 @@ func (a *app) planCommand() *cobra.Command {
 	c.Flags().StringVar(&f.out, "out", "", "write the plan to a file, for apply")
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit 2 when there are changes")
 	c.Flags().BoolVar(&f.verbose, "verbose", false, "list alike changes one by one")
-	c.Flags().StringArrayVar(&f.targets, "target", nil, "only this address and what it needs; may be repeated")
+	choiceFlags(c, &f.choice)
+	f.sight.flags(c)
 	return c
+}
+
+// choiceFlags gives a command the flags of what a person may ask of a plan.
+func choiceFlags(c *cobra.Command, choice *plan.Choice) {
+	c.Flags().StringArrayVar(&choice.Targets, "target", nil, "only this address and what it needs; may be repeated")
+	c.Flags().StringArrayVar(&choice.Replace, "replace", nil, "make this guest anew, from new volumes; may be repeated")
 }
 
 func (a *app) plan(c *cobra.Command, f planFlags) error {
@@ -43,18 +49,17 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 	if err != nil {
 		return err
 	}
-	fleet := a.fleet(cfg)
-	defer fleet.Close()
-	p, err := makePlan(cfg, a.look(c.Context(), cfg, fleet), f.targets)
+	seen, err := a.see(c.Context(), cfg, f.sight)
 	if err != nil {
 		return err
 	}
-	if c.Context().Err() != nil {
-		return c.Context().Err()
+	p, err := makePlan(cfg, seen, f.choice)
+	if err != nil {
+		return err
 	}
 	if f.out != "" {
-		if err := writePlan(f.out, p, f.targets); err != nil {
-			return err
+		if err := writeFile(f.out, func(w io.Writer) error { return p.Save(w, f.choice) }); err != nil {
+			return fmt.Errorf("-out: %w", err)
 		}
 	}
 	if a.jsonOut {
@@ -69,22 +74,4 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 		return status{code: exitNoted}
 	}
 	return err
-}
-
-// writePlan replaces the file whole or not at all.
-func writePlan(name string, p *plan.Plan, targets []string) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".3rc-plan-")
-	if err != nil {
-		return fmt.Errorf("-out: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	err = p.Save(tmp, targets)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		return fmt.Errorf("-out: %w", err)
-	}
-	return nil
 }

@@ -49,7 +49,7 @@ func (p screen) headline(s *api.Status) string {
 	case s.Leader != "":
 		line += ", does not lead: " + s.Leader + " does"
 	default:
-		line += ", does not lead"
+		line += ", does not lead: it only tells what it would do"
 	}
 	if s.Breaker.Open {
 		return line + "; " + p.paint(red, "breaker open")

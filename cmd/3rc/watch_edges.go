@@ -120,7 +120,7 @@ func orNone(a probe.Asker, err error) probe.Asker {
 func (e *edges) askers(h *schema.Host) []probe.Asker {
 	out := []probe.Asker{orNone(probe.Implicit(h))}
 	for i := range h.Probes {
-		out = append(out, orNone(probe.Host(h, &h.Probes[i])))
+		out = append(out, orNone(probe.Host(h, &h.Probes[i], e.app.chdir)))
 	}
 	return out
 }
@@ -216,7 +216,7 @@ func (e *edges) Guest(ctx context.Context, guest string, n int, on string) (reco
 	if vm == nil || n >= len(vm.Probes) {
 		return reconcile.Unknown, gone
 	}
-	return e.put(ctx, fmt.Sprintf("guest %s %d", guest, n), orNone(probe.Guest(vm, &vm.Probes[n], on, e.learnt)))
+	return e.put(ctx, fmt.Sprintf("guest %s %d", guest, n), orNone(probe.Guest(vm, &vm.Probes[n], e.app.chdir, on, e.learnt)))
 }
 
 func (e *edges) Anchor(ctx context.Context, n int) (reconcile.Answer, string) {
@@ -251,8 +251,8 @@ func said(p reconcile.Power, err error) (reconcile.Power, string) {
 }
 
 // Plan looks at the hosts and plans as `3rc plan` does.
-func (e *edges) Plan(ctx context.Context, c *loop.Loaded, targets []string) (*plan.Plan, error) {
-	return makePlan(c.Config, inventory.Snapshot{Views: e.fleet.Look(ctx, lookLimit), Images: c.Images}, targets)
+func (e *edges) Plan(ctx context.Context, c *loop.Loaded, choice plan.Choice) (*plan.Plan, error) {
+	return makePlan(c.Config, inventory.Snapshot{Views: e.fleet.Look(ctx, lookLimit), Images: c.Images}, choice)
 }
 
 // Carry carries a plan out as `3rc apply` does; the loop's own guard is asked too.

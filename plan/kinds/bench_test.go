@@ -25,7 +25,7 @@ func BenchmarkNoOp(b *testing.B) {
 			if err := w.load(src); err != nil {
 				b.Fatal(err)
 			}
-			p, err := w.plan()
+			p, err := w.plan(plan.Choice{})
 			if err != nil {
 				b.Fatal(err)
 			}

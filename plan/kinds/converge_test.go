@@ -138,7 +138,7 @@ func TestKilledAnywhereConverges(t *testing.T) {
 		}
 		d.drain = map[int]bool{}
 		d.round(t, w, 1<<30)
-		p, err := w.plan()
+		p, err := w.plan(plan.Choice{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func (d *draft) round(t *rapid.T, w *world, cut int) {
 	if err := w.load(d.text()); err != nil {
 		t.Fatal(err)
 	}
-	p, err := w.plan()
+	p, err := w.plan(plan.Choice{})
 	if err != nil {
 		t.Fatal(err)
 	}

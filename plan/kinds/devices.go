@@ -44,21 +44,7 @@ func findDisk(d *lx.Domain, x *disk) int {
 	return byPath
 }
 
-func diskPath(x *lx.DomainDisk) string {
-	switch {
-	case x.Source == nil:
-		return ""
-	case x.Source.File != nil:
-		return x.Source.File.File
-	case x.Source.Block != nil:
-		return x.Source.Block.Dev
-	case x.Source.Volume != nil:
-		return x.Source.Volume.Pool + "/" + x.Source.Volume.Volume
-	case x.Source.Network != nil:
-		return x.Source.Network.Protocol + "://" + x.Source.Network.Name
-	}
-	return ""
-}
+func diskPath(x *lx.DomainDisk) string { return sourceText(x.Source) }
 
 // driver gives a disk's format and cache mode.
 func driver(x *lx.DomainDisk) (format, cache string) {
@@ -107,7 +93,7 @@ func (x *disk) make(target string) lx.DomainDisk {
 	d := lx.DomainDisk{
 		Device: x.device(),
 		Driver: &lx.DomainDiskDriver{Name: "qemu", Type: x.format, Cache: x.cache},
-		Source: &lx.DomainDiskSource{File: &lx.DomainDiskSourceFile{File: x.path}},
+		Source: x.source,
 		Target: &lx.DomainDiskTarget{Dev: target, Bus: x.bus},
 		Alias:  &lx.DomainAlias{Name: x.alias()},
 	}
@@ -193,7 +179,7 @@ func needSCSI(d *lx.Domain) {
 // since is there.
 func (b *builder) snapshot(x *disk, have *lx.DomainDisk) {
 	p := diskPath(have)
-	if p == x.path || x.cdrom || x.made || b.old == nil || x.attached && b.old.Digest != b.digest() {
+	if sameVolume(have.Source, x.source) || x.cdrom || x.made || b.old == nil || x.attached && b.old.Digest != b.digest() {
 		return
 	}
 	b.refuse(plan.Refused, "disk %q is on %s, and not on its volume %s: somebody took a snapshot or moved it, and what was written since is there. Merge it with virsh blockcommit --pivot, or attach that file with volume =", x.label, p, x.path)
@@ -223,8 +209,10 @@ func (x *disk) change(have *lx.DomainDisk, d *lx.Domain) []plan.Field {
 	}
 	if p := diskPath(have); p != x.path {
 		out = append(out, plan.Field{Path: name + "source", Before: p, After: x.path})
-		have.Source = &lx.DomainDiskSource{File: &lx.DomainDiskSourceFile{File: x.path}}
-		have.BackingStore = nil
+		have.Source, have.BackingStore = x.source, nil
+	} else if !sameSecret(have.Source, x.source) {
+		out = append(out, plan.Field{Path: name + "secret", Before: masked(secretOf(have.Source)), After: masked(secretOf(x.source))})
+		have.Source = x.source
 	}
 	format, cache := driver(have)
 	if format != x.format || cache != x.cache {

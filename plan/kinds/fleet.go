@@ -73,7 +73,8 @@ type fleet struct {
 	unseen   []string
 	stores   map[string]*hostStorage
 	attaches map[string]bool
-	bases    map[string]bool // base images that marks name, by baseKey: true if a finished volume was made from it
+	using    map[string][]string // by volume's name: guests and volumes that name it
+	bases    map[string]bool     // base images that marks name, by baseKey: true if a finished volume was made from it
 }
 
 func (r *reader) fleet(in *plan.Input) *fleet {

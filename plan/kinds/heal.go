@@ -129,7 +129,7 @@ func (x *healer) reinstall(c *plan.Change) []plan.Op {
 	old := s.mark.Copy()
 	for i := range vm.Disks {
 		d := &vm.Disks[i]
-		if d.Volume != "" || i > 0 && d.Image == nil {
+		if !renewed(x.vm, i) {
 			continue
 		}
 		if mv := old.Volume(d.Label); mv != nil {

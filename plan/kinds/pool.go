@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"fmt"
+	"strings"
 
 	lx "libvirt.org/go/libvirtxml"
 
@@ -21,14 +22,14 @@ func (k pools) Diff(in *plan.Input) []plan.Change {
 		for _, host := range in.Config.PoolHosts(p) {
 			wanted[host+" "+in.Config.UUID(p.Address)] = true
 			if v := in.View(host); v.Seen {
-				out = append(out, poolOn(in, p, host, v)...)
+				out = append(out, k.on(in, p, host, v)...)
 			}
 		}
 	}
 	return append(out, gonePools(in, k.fleet(in), wanted)...)
 }
 
-func poolOn(in *plan.Input, p *schema.Pool, host string, v inventory.View) []plan.Change {
+func (k pools) on(in *plan.Input, p *schema.Pool, host string, v inventory.View) []plan.Change {
 	c := plan.Change{Address: p.Address, Kind: "pool", Name: p.Name, Host: host}
 	fact, found := v.Find(inventory.Pool, p.Name)
 	uuid := in.Config.UUID(p.Address)
@@ -45,26 +46,29 @@ func poolOn(in *plan.Input, p *schema.Pool, host string, v inventory.View) []pla
 		}
 		return nil
 	}
-	if p.Type != "dir" {
-		return nil // Load warned
-	}
 	op := func(verb plan.Verb, requires ...string) plan.Op {
 		return plan.Op{Host: host, Verb: verb, Class: inventory.Pool, Name: p.Name, UUID: uuid, Requires: requires}
 	}
 	defined, running := keyPool(host, p.Name)+" defined", keyPool(host, p.Name)
 	define := op(plan.PoolDefine)
-	define.XML = poolXML(p, uuid)
+	want := poolDefinition(p, uuid)
+	define.XML = marshal(want)
 	define.Provides = []string{defined, running}
 	build := op(plan.PoolBuild, defined)
 	build.Provides = []string{running, defined + " built"}
-	start := op(plan.PoolStart, defined, defined+" built")
+	start := op(plan.PoolStart, defined, defined+" built", defined+" stopped")
 	start.Provides = []string{running}
 	auto := op(plan.SetAutostart, defined)
 	auto.On = true
 	if !found {
 		c.Action, c.Reason = plan.Create, plan.New
-		c.Ops = []plan.Op{define, build, start, auto}
-		c.Fields = []plan.Field{{Path: "type", After: p.Type}, {Path: "target", After: p.Target}}
+		c.Ops = []plan.Op{define, start, auto}
+		if poolTypes[p.Type].builds {
+			c.Ops = []plan.Op{define, build, start, auto}
+		}
+		for _, f := range poolFields(&lx.StoragePool{}, want) {
+			c.Fields = append(c.Fields, plan.Field{Path: f.Path, After: f.After})
+		}
 		return []plan.Change{c}
 	}
 	if fact.UUID != uuid {
@@ -72,34 +76,54 @@ func poolOn(in *plan.Input, p *schema.Pool, host string, v inventory.View) []pla
 		c.Note = fmt.Sprintf("%s has a pool %q that 3rc did not make: set existing = true to use it as it is, or name = to give ours another name", host, p.Name)
 		return []plan.Change{c}
 	}
-	return poolDrift(p, fact, c, define, start, auto)
+	stop := op(plan.PoolStop, defined)
+	stop.Provides = []string{defined + " stopped"}
+	return k.drift(in, want, fact, c, define, stop, start, auto)
 }
 
-// poolDrift puts a pool of ours right.
-func poolDrift(p *schema.Pool, fact inventory.Fact, c plan.Change, define, start, auto plan.Op) []plan.Change {
+// drift puts a pool of ours right. An active pool takes a new definition only
+// when it is started again, which takes its volumes from the guests there, unless
+// QEMU reaches them by itself.
+func (k pools) drift(in *plan.Input, want *lx.StoragePool, fact inventory.Fact, c plan.Change, define, stop, start, auto plan.Op) []plan.Change {
 	var seen lx.StoragePool
 	if err := seen.Unmarshal(fact.XML); err != nil {
 		c.Action, c.Reason, c.Note = plan.Hold, plan.Upset, "its definition cannot be read: "+err.Error()
 		return []plan.Change{c}
 	}
-	c.Action, c.Reason = plan.Update, plan.Drift
-	if seen.Target == nil || seen.Target.Path != p.Target {
-		was := ""
-		if seen.Target != nil {
-			was = seen.Target.Path
-		}
-		c.Action, c.Reason = plan.Hold, plan.Refused
-		c.Fields = []plan.Field{{Path: "target", Before: was, After: p.Target}}
-		c.Note = "the volumes of a pool do not move with it: give the new place a pool of its own, and move the guests to it"
+	c.Action, c.Reason, c.When = plan.Update, plan.Drift, plan.Live
+	hold := func(r plan.Reason, note string) []plan.Change {
+		c.Action, c.Reason, c.Note, c.Ops = plan.Hold, r, note, nil
 		return []plan.Change{c}
+	}
+	elsewhere := false
+	for _, f := range poolFields(&seen, want) {
+		c.Fields = append(c.Fields, f.Field)
+		elsewhere = elsewhere || f.elsewhere
+	}
+	active := fact.State == inventory.StateActive
+	switch {
+	case elsewhere:
+		return hold(plan.Refused, "the volumes of a pool do not move with it: give the new place a pool of its own, and move the guests to it")
+	case len(c.Fields) > 0 && active && !schema.PoolTypes[want.Type].Network:
+		if users := k.runningOn(in, c.Host, c.Name); len(users) > 0 {
+			return hold(plan.InUse, fmt.Sprintf("changing it would take the disks of %s on %s away: stop or move the guests there first", strings.Join(users, ", "), c.Host))
+		}
+	}
+	if len(c.Fields) > 0 {
+		c.Ops = append(c.Ops, define)
+		if active {
+			c.Ops = append(c.Ops, stop, start)
+		}
 	}
 	if fact.State != inventory.StateActive {
 		c.Fields = append(c.Fields, plan.Field{Path: "state", Before: string(fact.State), After: "active", When: plan.Live})
 		c.Ops = append(c.Ops, start)
 	}
 	if !fact.Persistent {
+		if len(c.Ops) == 0 || c.Ops[0].Verb != plan.PoolDefine {
+			c.Ops = append(c.Ops, define)
+		}
 		c.Fields = append(c.Fields, plan.Field{Path: "persistent", Before: "false", After: "true", When: plan.Live})
-		c.Ops = append(c.Ops, define)
 	}
 	if !fact.Autostart {
 		c.Fields = append(c.Fields, plan.Field{Path: "autostart", Before: "false", After: "true", When: plan.Live})
@@ -108,12 +132,22 @@ func poolDrift(p *schema.Pool, fact inventory.Fact, c plan.Change, define, start
 	if len(c.Ops) == 0 {
 		return nil
 	}
-	c.When = plan.Live
 	return []plan.Change{c}
 }
 
-func poolXML(p *schema.Pool, uuid string) string {
-	return marshal(&lx.StoragePool{Type: p.Type, Name: p.Name, UUID: uuid, Target: &lx.StoragePoolTarget{Path: p.Target}})
+// runningOn are the guests of ours that run on a host and have volumes in the pool.
+func (k pools) runningOn(in *plan.Input, host, pool string) []string {
+	users := map[string]bool{}
+	for _, name := range k.fleet(in).poolUsers(pool)[host] {
+		users[name] = true
+	}
+	var out []string
+	for _, s := range k.sightings(in, host) {
+		if users[s.fact.Name] && s.fact.State.Live() {
+			out = append(out, s.fact.Name)
+		}
+	}
+	return out
 }
 
 // gonePools undefines pools of ours that the files no longer name. Their
@@ -128,7 +162,7 @@ func gonePools(in *plan.Input, fleet *fleet, wanted map[string]bool) []plan.Chan
 				continue
 			}
 			c := plan.Change{Address: addr, Kind: "pool", Name: f.Name, Host: host, Action: plan.Destroy, Reason: plan.Gone,
-				Note: "the directory and the volumes in it stay"}
+				Note: "the storage and the volumes in it stay"}
 			var waits []string
 			users := fleet.poolUsers(f.Name)
 			for _, on := range in.Seen.Hosts() {

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	lx "libvirt.org/go/libvirtxml"
@@ -17,7 +19,8 @@ import (
 // the volume behind it.
 type disk struct {
 	label, bus, format, cache string
-	path                      string
+	source                    *lx.DomainDiskSource
+	path                      string // of the source, as people read it
 	cdrom                     bool
 	made                      bool   // its volume is made by this plan
 	attached                  bool   // somebody else's volume
@@ -66,24 +69,6 @@ func (b *builder) refuse(r plan.Reason, format string, args ...any) {
 		c := change(b.vm, plan.Hold, r, b.host, fmt.Sprintf(format, args...))
 		b.hold = &c
 	}
-}
-
-// target is the directory of a pool on the builder's host.
-func (b *builder) target(p *schema.Pool) string {
-	if fact, ok := b.f.in.View(b.host).Find(inventory.Pool, p.Name); ok {
-		var x lx.StoragePool
-		if x.Unmarshal(fact.XML) == nil && x.Target != nil {
-			if !p.Existing && x.Target.Path != p.Target {
-				b.refuse(plan.Refused, "pool %q of %s is at %s, and the files say %s: the guest is left as it is", p.Name, b.host, x.Target.Path, p.Target)
-			}
-			return x.Target.Path
-		}
-	}
-	if !p.Existing {
-		return p.Target
-	}
-	b.refuse(plan.Missing, "pool %q of %s has no directory", p.Name, b.host)
-	return ""
 }
 
 // known looks a volume up. On a shared pool any host may know it: libvirtd knows
@@ -142,9 +127,19 @@ func (f *fleet) storage(host string) *hostStorage {
 func (b *builder) disk(d *schema.Disk) {
 	p := b.f.in.Config.Pool(d.Pool.Name)
 	out := disk{label: d.Label, bus: d.Bus, format: d.Format, cache: d.Cache}
-	dir := b.target(p)
+	at := b.pool(p)
+	if b.hold != nil {
+		return
+	}
+	if !at.can.Files && !d.Has("format") {
+		out.format = "raw"
+	}
 	if d.Volume != "" {
-		b.attach(d, p, dir, out)
+		b.attach(d, p, at, out)
+		return
+	}
+	if !at.can.Makes {
+		b.refuse(plan.Refused, "libvirt makes no volumes in pool %q, which is of type %q: name one that is there with volume =", p.Name, at.def.Type)
 		return
 	}
 	mv := b.mark.Volume(d.Label)
@@ -158,7 +153,7 @@ func (b *builder) disk(d *schema.Disk) {
 	}
 	if mv == nil {
 		gen := b.mark.NextGen(d.Label)
-		name := fmt.Sprintf("%s.%s.%d.%s", b.vm.Name, d.Label, gen, d.Format)
+		name := fmt.Sprintf("%s.%s.%d.%s", b.vm.Name, d.Label, gen, out.format)
 		if _, found, _ := b.known(p, name); found {
 			b.refuse(plan.Foreign, "pool %q already has a volume %q that 3rc did not make for this guest: move it away, or attach it as it is with volume = %q", p.Name, name, name)
 			return
@@ -166,18 +161,21 @@ func (b *builder) disk(d *schema.Disk) {
 		mv = b.claim(inventory.MarkVolume{Pool: p.Name, Name: name, Disk: d.Label, Gen: gen})
 	}
 	mv.Delete = d.OnDelete == "delete"
-	out.path = dir + "/" + mv.Name
 	vol, found, certain := b.known(p, mv.Name)
+	if err := out.name(at, mv.Name, ""); err != nil {
+		b.refuse(plan.Missing, "disk %q: %v", d.Label, err)
+		return
+	}
 	switch {
-	case !mv.Done && b.inUse(out.path):
+	case !mv.Done && b.inUse(out.source):
 		b.refuse(plan.Upset, "its mark says that the volume %s/%s was never finished, and the running guest uses it: somebody else started it. Shut it down, look at what the volume holds, and move it away if it is worth keeping", p.Name, mv.Name)
 	case !mv.Done:
 		out.made = true
-		b.fill(d, p, mv, found || !certain && b.old.Volume(d.Label) != nil)
+		b.fill(d, p, at, mv, out.format, found || !certain && b.old.Volume(d.Label) != nil)
 	case certain && !found:
 		b.refuse(plan.Lost, "the volume %s/%s of disk %q is gone. 3rc does not make an empty disk in its place: bring the volume back, or destroy the guest and let it be made anew", p.Name, mv.Name, d.Label)
 	case found:
-		b.size(d, vol, &out)
+		b.size(d, at, vol, &out)
 	}
 	b.disks = append(b.disks, out)
 }
@@ -189,21 +187,30 @@ const sector = 4096
 func sectors(bytes uint64) uint64 { return (bytes + sector - 1) / sector * sector }
 
 // attach takes an existing volume as it is.
-func (b *builder) attach(d *schema.Disk, p *schema.Pool, dir string, out disk) {
+func (b *builder) attach(d *schema.Disk, p *schema.Pool, at hostPool, out disk) {
 	vol, found, certain := b.known(p, d.Volume)
 	switch {
 	case certain && !found:
 		b.refuse(plan.Missing, "pool %q has no volume %q, which disk %q attaches: bring it there (virsh pool-refresh %s makes a copied file known), or correct the name", p.Name, d.Volume, d.Label, p.Name)
-	case found:
-		if x, err := volume(vol); err == nil && x.Target != nil && x.Target.Path != "" {
-			out.path = x.Target.Path
-		}
+		return
 	}
-	if out.path == "" {
-		out.path = dir + "/" + d.Volume
+	path := ""
+	if found {
+		path = seenPath(vol)
+	}
+	if err := out.name(at, d.Volume, path); err != nil {
+		b.refuse(plan.Missing, "disk %q: %v", d.Label, err)
+		return
 	}
 	out.attached = true
 	b.disks = append(b.disks, out)
+}
+
+// name says where the disk's volume is.
+func (x *disk) name(at hostPool, volume, path string) error {
+	source, err := at.volume(volume, path)
+	x.source, x.path = source, sourceText(source)
+	return err
 }
 
 // claim writes a new volume into the mark, once it is known that nobody else has
@@ -217,9 +224,13 @@ func (b *builder) claim(v inventory.MarkVolume) *inventory.MarkVolume {
 	return &b.mark.Volumes[len(b.mark.Volumes)-1]
 }
 
-// inUse tells whether the guest's process has a file open.
-func (b *builder) inUse(path string) bool {
-	return b.at != nil && b.at.fact.State.Live() && strings.Contains(b.at.fact.LiveXML, path)
+// inUse tells whether the guest's process has a volume open.
+func (b *builder) inUse(source *lx.DomainDiskSource) bool {
+	text := sourceText(source)
+	if source.Network != nil {
+		text = source.Network.Name
+	}
+	return b.at != nil && b.at.fact.State.Live() && strings.Contains(b.at.fact.LiveXML, text)
 }
 
 func volume(f inventory.Fact) (*lx.StorageVolume, error) {
@@ -228,8 +239,12 @@ func volume(f inventory.Fact) (*lx.StorageVolume, error) {
 	return &x, err
 }
 
+// extent is what a volume group or zpool may round a volume up to. LVM's own
+// extent is 4 MiB; administrators of large groups choose up to 128 MiB.
+const extent = 128 << 20
+
 // size compares a volume's capacity with what the files say.
-func (b *builder) size(d *schema.Disk, vol inventory.Fact, out *disk) {
+func (b *builder) size(d *schema.Disk, at hostPool, vol inventory.Fact, out *disk) {
 	x, err := volume(vol)
 	if err != nil || x.Capacity == nil {
 		return
@@ -237,6 +252,9 @@ func (b *builder) size(d *schema.Disk, vol inventory.Fact, out *disk) {
 	have, want := capacity(x), sectors(uint64(d.Size))
 	switch {
 	case want == 0 || have == want:
+	case !at.can.Grows && want < have && have-want < extent:
+	case !at.can.Grows && want > have:
+		b.refuse(plan.Refused, "disk %q has %s, and the files say %s: libvirt cannot make a volume larger in a pool of type %q. Do it with the storage's own tool, then run virsh pool-refresh %s", d.Label, schema.Size(have), d.Size, at.def.Type, d.Pool.Name)
 	case want < have:
 		b.refuse(plan.Refused, "disk %q has %s, and the files say %s: 3rc never shrinks a disk", d.Label, schema.Size(have), d.Size)
 	default:
@@ -260,7 +278,7 @@ func capacity(x *lx.StorageVolume) uint64 {
 
 // fill makes a disk's volume. What an interrupted apply left of it is the
 // mark's own, holds nothing of worth, and goes first.
-func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVolume, found bool) {
+func (b *builder) fill(d *schema.Disk, p *schema.Pool, at hostPool, mv *inventory.MarkVolume, format string, found bool) {
 	key := keyVolume(p.Name, mv.Name)
 	var requires []string
 	requires = append(requires, keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined))
@@ -272,14 +290,10 @@ func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVolume,
 		op.Provides = []string{key}
 	}
 	op.Requires = requires
-	x := &lx.StorageVolume{
-		Name:     mv.Name,
-		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: sectors(uint64(d.Size))},
-		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: d.Format}},
-	}
+	x := at.newVolume(mv.Name, sectors(uint64(d.Size)), format)
 	op.Verb = plan.VolumeCreate
 	if d.Image != nil {
-		b.fromImage(d, p, mv, x, &op)
+		b.fromImage(d, p, at, mv, x, &op)
 	}
 	op.XML = marshal(x)
 	b.storage = append(b.storage, op)
@@ -289,7 +303,7 @@ func (b *builder) fill(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVolume,
 
 // fromImage makes the disk begin as a copy of an image, which is uploaded once
 // for each pool.
-func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVolume, x *lx.StorageVolume, op *plan.Op) {
+func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, at hostPool, mv *inventory.MarkVolume, x *lx.StorageVolume, op *plan.Op) {
 	img, ok := b.f.in.Seen.Images[d.Image.Address]
 	if !ok || img.Why != "" {
 		b.refuse(plan.Image, "%s: %s", d.Image.Address, img.Why)
@@ -299,12 +313,25 @@ func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, mv *inventory.MarkVo
 		b.refuse(plan.Image, "disk %q has a size of %s, and %s needs %s", d.Label, d.Size, d.Image.Address, schema.Size(img.Virtual))
 		return
 	}
+	switch {
+	case !at.can.Uploads:
+		b.refuse(plan.Refused, "libvirt cannot upload into pool %q, which is of type %q: import %s with the storage's own tool, and name the volume with volume =", p.Name, at.def.Type, d.Image.Address)
+		return
+	case !at.can.Files && img.Format != "raw":
+		b.refuse(plan.Image, "%s is %s, and pool %q holds raw volumes only: convert it (qemu-img convert -O raw), and name the result", d.Image.Address, img.Format, p.Name)
+		return
+	}
+	if !at.can.Clones {
+		op.Verb, op.Content, op.Bytes = plan.VolumeUpload, "image:"+d.Image.Address, img.Size
+		x.Capacity.Value = sectors(max(uint64(d.Size), img.Virtual))
+		return
+	}
 	base := BaseName(d.Image.Name, img)
 	mv.Base = base
-	op.Requires = append(op.Requires, b.base(d.Image.Address, p, base, img))
+	op.Requires = append(op.Requires, b.base(d.Image.Address, p, at, base, img))
 	x.Capacity.Value = sectors(max(uint64(d.Size), img.Virtual))
 	if d.Clone == "backing" {
-		x.BackingStore = &lx.StorageVolumeBackingStore{Path: b.target(p) + "/" + base, Format: &lx.StorageVolumeTargetFormat{Type: img.Format}}
+		x.BackingStore = &lx.StorageVolumeBackingStore{Path: at.path(at.def, base), Format: &lx.StorageVolumeTargetFormat{Type: img.Format}}
 		return
 	}
 	op.Verb, op.From, op.Bytes = plan.VolumeClone, base, x.Capacity.Value
@@ -321,7 +348,7 @@ func BaseName(label string, img inventory.Image) string {
 //	there, and a finished volume was made from it     nothing to do
 //	begun by an apply that did not finish             deleted, uploaded anew
 //	anything else, there or not or not known          uploaded, or compared if it is there
-func (b *builder) base(address string, p *schema.Pool, name string, img inventory.Image) string {
+func (b *builder) base(address string, p *schema.Pool, at hostPool, name string, img inventory.Image) string {
 	key := keyVolume(p.Name, name)
 	if !p.IsShared() {
 		key += " on " + b.host
@@ -336,18 +363,14 @@ func (b *builder) base(address string, p *schema.Pool, name string, img inventor
 		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)},
 		Provides: []string{key},
 	}
-	if listed && !whole && (found || !certain) && b.f.unused(p.Name, name) {
+	if listed && !whole && (found || !certain) && b.f.unused(name) {
 		clear := op
 		clear.Verb, clear.Provides = plan.VolumeDelete, []string{key + " cleared"}
 		b.storage = append(b.storage, clear)
 		op.Requires = append(op.Requires, key+" cleared")
 	}
 	op.Verb, op.Content, op.Text, op.Bytes = plan.VolumeUpload, "image:"+address, img.SHA256, img.Size
-	op.XML = marshal(&lx.StorageVolume{
-		Name:     name,
-		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: max(img.Virtual, img.Size)},
-		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: img.Format}},
-	})
+	op.XML = marshal(at.newVolume(name, max(img.Virtual, img.Size), img.Format))
 	b.storage = append(b.storage, op)
 	return key
 }
@@ -366,7 +389,18 @@ func (b *builder) seed() {
 		b.refuse(plan.Refused, "cloud_init needs a disk, in whose pool the seed is kept")
 		return
 	}
-	p := b.f.in.Config.Pool(b.vm.Disks[0].Pool.Name)
+	p := b.f.in.Config.SeedPool(b.vm)
+	if p == nil {
+		b.refuse(plan.Refused, "cloud_init needs a disk in a pool in which libvirt makes volumes and fills them")
+		return
+	}
+	at := b.pool(p)
+	if b.hold == nil && !(at.can.Makes && at.can.Uploads) {
+		b.refuse(plan.Refused, "cloud_init needs a volume for its seed, and libvirt makes and fills none in pool %q, which is of type %q", p.Name, at.def.Type)
+	}
+	if b.hold != nil {
+		return
+	}
 	digest := SeedDigest(b.vm)
 	mv := b.mark.Volume(seedDisk)
 	if mv != nil && (mv.Pool != p.Name || mv.Done && mv.Digest != digest) {
@@ -383,12 +417,17 @@ func (b *builder) seed() {
 		mv.Done = false // a seed holds nothing that cannot be made again
 	}
 	if !mv.Done {
-		b.fillSeed(p, mv, found || !certain && b.old.Volume(seedDisk) != nil)
+		b.fillSeed(p, at, mv, found || !certain && b.old.Volume(seedDisk) != nil)
 	}
-	b.disks = append(b.disks, disk{label: seedDisk, bus: "scsi", format: "raw", path: b.target(p) + "/" + mv.Name, cdrom: true})
+	out := disk{label: seedDisk, bus: "scsi", format: "raw", cdrom: true}
+	if err := out.name(at, mv.Name, ""); err != nil {
+		b.refuse(plan.Missing, "cloud_init: %v", err)
+		return
+	}
+	b.disks = append(b.disks, out)
 }
 
-func (b *builder) fillSeed(p *schema.Pool, mv *inventory.MarkVolume, found bool) {
+func (b *builder) fillSeed(p *schema.Pool, at hostPool, mv *inventory.MarkVolume, found bool) {
 	key := keyVolume(p.Name, mv.Name)
 	op := plan.Op{Host: b.host, Class: inventory.Volume, Pool: p.Name, Name: mv.Name, Provides: []string{key},
 		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)}}
@@ -399,11 +438,7 @@ func (b *builder) fillSeed(p *schema.Pool, mv *inventory.MarkVolume, found bool)
 		op.Requires = append(op.Requires, key+" cleared")
 	}
 	op.Verb, op.Content = plan.VolumeUpload, "seed:"+b.vm.Address
-	op.XML = marshal(&lx.StorageVolume{
-		Name:     mv.Name,
-		Capacity: &lx.StorageVolumeSize{Unit: "bytes", Value: SeedSize},
-		Target:   &lx.StorageVolumeTarget{Format: &lx.StorageVolumeTargetFormat{Type: "raw"}},
-	})
+	op.XML = marshal(at.newVolume(mv.Name, SeedSize, "raw"))
 	b.storage = append(b.storage, op)
 	b.made = append(b.made, key)
 	mv.Done = true
@@ -451,26 +486,40 @@ func (f *fleet) attached() map[string]bool {
 
 // unused tells whether it is certain that no volume is an overlay on another,
 // and no guest has it open: every host was seen, and none names it.
-func (f *fleet) unused(pool, name string) bool {
-	if len(f.unseen) > 0 {
-		return false
-	}
-	for _, h := range f.in.Seen.Hosts() {
-		for _, fact := range f.in.View(h).Facts {
-			switch fact.Class {
-			case inventory.Domain:
-				if strings.Contains(fact.XML, "/"+name) || strings.Contains(fact.LiveXML, "/"+name) {
-					return false
-				}
-			case inventory.Volume:
-				_, backing, _ := strings.Cut(fact.XML, "<backingStore>")
-				if fact.Name != name && strings.Contains(backing, "/"+name) {
-					return false
+func (f *fleet) unused(name string) bool { return len(f.unseen) == 0 && len(f.users(name)) == 0 }
+
+// fileName matches what definitions name: the last part of a path, or a volume.
+var fileName = regexp.MustCompile(`(?:/|volume=['"])([^/'"<>]+)['"<]`)
+
+// users are the guests, of anybody, whose definition or process names a volume,
+// and the volumes that are overlays on it, on the hosts that were seen. Volumes of
+// one name in different pools are taken for one.
+func (f *fleet) users(name string) []string {
+	if f.using == nil {
+		f.using = map[string][]string{}
+		for _, h := range f.in.Seen.Hosts() {
+			for _, fact := range f.in.View(h).Facts {
+				switch fact.Class {
+				case inventory.Domain:
+					f.uses(fact.Name, fact.XML, fact.LiveXML)
+				case inventory.Volume:
+					_, backing, _ := strings.Cut(fact.XML, "<backingStore>")
+					f.uses(fact.Name, backing)
 				}
 			}
 		}
 	}
-	return true
+	return f.using[name]
+}
+
+func (f *fleet) uses(user string, texts ...string) {
+	for _, text := range texts {
+		for _, m := range fileName.FindAllStringSubmatch(text, -1) {
+			if name := m[1]; name != user && !slices.Contains(f.using[name], user) {
+				f.using[name] = append(f.using[name], user)
+			}
+		}
+	}
 }
 
 // undone is the mark before the volumes are made.
@@ -500,6 +549,7 @@ func (b *builder) digest() string {
 	fresh.newborn = true
 	x := fresh.skeleton()
 	fresh.apply(x)
+	hideSecrets(x)
 	x.Metadata, x.UUID = nil, ""
 	h := sha256.New()
 	h.Write([]byte(marshal(x)))

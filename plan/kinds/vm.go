@@ -105,6 +105,9 @@ func (f *fleet) diffGuest(g *guest, where placement) []plan.Change {
 		out = append(out, f.leftover(g, stale))
 	}
 	s := g.seen[0]
+	if f.in.Choice.Replaces(g.vm.Address) {
+		return append(out, f.replace(g, s, where))
+	}
 	c := f.update(g, s)
 	if move, ok := where.moves[g.vm.Name]; ok && c.Action != plan.Hold {
 		m := f.migrate(g, s, move)

@@ -46,9 +46,10 @@ func (w *world) load(src string) error {
 	return nil
 }
 
-func (w *world) plan(targets ...string) (*plan.Plan, error) {
-	in := &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: w.fleet.Look(), Images: w.images}}
-	p := plan.Build(in, plan.Diff(in, kinds.All()), targets)
+func (w *world) plan(choice plan.Choice) (*plan.Plan, error) {
+	in := w.input()
+	in.Choice = choice
+	p := plan.Build(in, plan.Diff(in, kinds.All()), choice.Targets)
 	if found := plan.Check(p, in); len(found) > 0 {
 		return nil, fmt.Errorf("check: %s", strings.Join(found, "; "))
 	}
@@ -100,12 +101,15 @@ func (w *world) command(d *datadriven.TestData) string {
 		}
 	}
 	switch d.Cmd {
-	case "fleet": // fleet h1 h2 memory=… room=… : hosts that are up, and share /shared
+	case "fleet": // fleet h1 h2 memory=… room=… share=DIR : hosts that are up, and share /shared and that
 		memory, err := schema.ParseSize(orElse(args["memory"], "4GiB"))
 		if err != nil {
 			return err.Error()
 		}
 		w.fleet.Share("/shared")
+		if args["share"] != "" {
+			w.fleet.Share(args["share"])
+		}
 		for _, h := range words {
 			w.fleet.AddHost(h, inventory.Capacity{CPUs: 8, Memory: uint64(memory)})
 			if room, err := schema.ParseSize(args["room"]); err == nil {
@@ -123,6 +127,9 @@ func (w *world) command(d *datadriven.TestData) string {
 		img.Why = strings.ReplaceAll(args["why"], "_", " ")
 		if args["sha"] != "" {
 			img.SHA256 = strings.Repeat(args["sha"], 64/len(args["sha"]))
+		}
+		if args["format"] != "" {
+			img.Format = args["format"]
 		}
 		w.images["image.guest"] = img
 		return ""
@@ -146,26 +153,83 @@ func (w *world) command(d *datadriven.TestData) string {
 		return ""
 	case "files":
 		return listing(w.fleet.Files(words[0], args["dir"]))
+	case "disks": // disks HOST GUEST: the sources of its disks, as libvirt has them
+		fact, _ := w.fleet.Look()[words[0]].Find(inventory.Domain, words[1])
+		return diskSources(fact.XML)
 	case "where":
 		return fmt.Sprintf("%s runs on %v\n", words[0], w.fleet.Running(words[0]))
 	case "virsh": // virsh HOST VERB NAME …: somebody else does something
 		return w.virsh(words, args, d.Input)
-	case "plan": // plan [target=ADDRESS]
-		var targets []string
-		if args["target"] != "" {
-			targets = []string{args["target"]}
-		}
-		p, err := w.plan(targets...)
+	case "plan": // plan [target=ADDRESS] [replace=ADDRESS]
+		p, err := w.plan(choice(args))
 		if err != nil {
 			return err.Error()
 		}
 		var b strings.Builder
 		p.Render(&b, plan.Style{})
 		return b.String()
-	case "apply": // apply [fail=VERB after=N]
+	case "volumes":
+		return w.volumes()
+	case "delete": // delete POOL/NAME…: as `3rc volumes -delete`
+		return w.deleteVolumes(words)
+	case "apply": // apply [fail=VERB after=N] [target=ADDRESS] [replace=ADDRESS]
 		return w.applyCommand(args)
 	}
 	return "no command " + d.Cmd
+}
+
+func diskSources(text string) string {
+	var x lx.Domain
+	if err := x.Unmarshal(text); err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for i := range x.Devices.Disks {
+		only := lx.DomainDisk{Driver: &lx.DomainDiskDriver{Type: x.Devices.Disks[i].Driver.Type}, Source: x.Devices.Disks[i].Source}
+		s, err := only.Marshal()
+		if err != nil {
+			return err.Error()
+		}
+		b.WriteString(s + "\n")
+	}
+	return b.String()
+}
+
+func (w *world) input() *plan.Input {
+	return &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: w.fleet.Look(), Images: w.images}}
+}
+
+func (w *world) volumes() string {
+	var b strings.Builder
+	for _, v := range kinds.Volumes(w.input()) {
+		fmt.Fprintf(&b, "%s/%s %s on %s guest=%s users=%s\n", v.Pool, v.Name, v.Use, strings.Join(v.Hosts, ","), v.Guest, strings.Join(v.Users, ","))
+	}
+	return b.String()
+}
+
+func (w *world) deleteVolumes(names []string) string {
+	in := w.input()
+	changes, err := kinds.DeleteVolumes(in, names)
+	if err != nil {
+		return err.Error()
+	}
+	p := plan.Build(in, changes, nil)
+	if found := plan.Check(p, in); len(found) > 0 {
+		return strings.Join(found, "; ")
+	}
+	_, text := w.apply(p, 1)
+	return text
+}
+
+func choice(args map[string]string) plan.Choice {
+	var c plan.Choice
+	if a := args["target"]; a != "" {
+		c.Targets = []string{a}
+	}
+	if a := args["replace"]; a != "" {
+		c.Replace = []string{a}
+	}
+	return c
 }
 
 func orElse(s, other string) string {
@@ -191,7 +255,7 @@ func listing(m map[string]string) string {
 var errCut = errors.New("cut off by the test")
 
 func (w *world) applyCommand(args map[string]string) string {
-	p, err := w.plan()
+	p, err := w.plan(choice(args))
 	if err != nil {
 		return err.Error()
 	}
@@ -215,7 +279,7 @@ func (w *world) applyCommand(args map[string]string) string {
 		defer func() { w.fleet.Before = nil }()
 	}
 	_, text := w.apply(p, 1)
-	again, err := w.plan()
+	again, err := w.plan(plan.Choice{})
 	if err != nil {
 		return text + err.Error()
 	}

@@ -150,6 +150,8 @@ func sourceOf(disk *lx.DomainDisk) (diskSource, bool) {
 		out.path = s.Block.Dev
 	case s.Volume != nil:
 		out.pool, out.volume = s.Volume.Pool, s.Volume.Volume
+	case s.Network != nil:
+		out.path = networkPath(s.Network)
 	}
 	return out, out.path != "" || out.volume != ""
 }

@@ -2,7 +2,10 @@ package fake
 
 import (
 	"fmt"
+	"path"
 	"sort"
+
+	lx "libvirt.org/go/libvirtxml"
 
 	"3rc/plan"
 	"3rc/schema/inventory"
@@ -25,6 +28,7 @@ type file struct {
 	id       VolumeID
 	capacity uint64
 	format   string
+	backing  string // path of the file that this one is an overlay on, or ""
 	content  string // "empty", "image:…", "seed:…", "installed:…", "corrupt", or what a guest wrote
 	whole    bool   // false: whoever filled it did not finish
 	writer   *process
@@ -80,7 +84,11 @@ func (d *directory) grow(x *file, bytes uint64) {
 func (x *file) describe() string {
 	if x.xml == "" {
 		_, name := split(x.id.Path)
-		x.xml = fmt.Sprintf("<volume type='file'><name>%s</name><capacity unit='bytes'>%d</capacity><target><path>%s</path><format type='%s'/></target></volume>", name, x.capacity, x.id.Path, x.format)
+		backing := ""
+		if x.backing != "" {
+			backing = fmt.Sprintf("<backingStore><path>%s</path></backingStore>", x.backing)
+		}
+		x.xml = fmt.Sprintf("<volume type='file'><name>%s</name><capacity unit='bytes'>%d</capacity><target><path>%s</path><format type='%s'/></target>%s</volume>", name, x.capacity, x.id.Path, x.format, backing)
 	}
 	return x.xml
 }
@@ -214,14 +222,38 @@ func (h *host) definePool(op plan.Op, p *pool) error {
 		p = &pool{name: op.Name, lost: h.lost[op.Name]}
 		h.pools[op.Name] = p
 	}
-	p.uuid, p.def, p.next = x.UUID, op.XML, "/"+op.Name
-	if x.Target != nil && x.Target.Path != "" {
-		p.next = x.Target.Path
-	}
+	p.uuid, p.def, p.next = x.UUID, op.XML, storagePath(x)
 	if !p.active {
 		p.path = p.next
 	}
 	return nil
+}
+
+// storagePath is the directory that stands for a pool's storage: its target, or
+// for storage on the network, which hosts have no path to, /net/PROTOCOL/NAME.
+func storagePath(x *lx.StoragePool) string {
+	src := x.Source
+	switch {
+	case x.Target != nil && x.Target.Path != "":
+		return x.Target.Path
+	case src == nil:
+		return "/" + x.Name
+	case x.Type == "iscsi-direct" && len(src.Device) > 0:
+		return "/net/iscsi/" + src.Device[0].Path
+	case x.Type == "gluster" && src.Dir != nil:
+		return path.Join("/net/gluster", src.Name, src.Dir.Path)
+	}
+	return path.Join("/net", x.Type, src.Name)
+}
+
+// networkPath is where a guest's network disk lies by that rule. libvirt calls
+// the LUNs of a target unit:0:0:LUN.
+func networkPath(n *lx.DomainDiskSourceNetwork) string {
+	dir, name := split(n.Name)
+	if n.Protocol == "iscsi" {
+		name = "unit:0:0:" + name
+	}
+	return path.Join("/net", n.Protocol, dir, name)
 }
 
 // network is a libvirt network as one libvirtd knows it.

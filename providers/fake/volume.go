@@ -75,6 +75,9 @@ func (t *task) makeVolume(p *pool, dir *directory) {
 	if x.Target != nil && x.Target.Format != nil {
 		made.format = x.Target.Format.Type
 	}
+	if x.BackingStore != nil {
+		made.backing = x.BackingStore.Path
+	}
 	whole := true
 	switch op.Verb {
 	case plan.VolumeClone:

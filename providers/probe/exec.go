@@ -32,8 +32,8 @@ const (
 )
 
 // readExec: a program whose exit status 0 is good. A command that is one string
-// is parted at its spaces; there is no shell. It runs in the directory of 3rc with
-// PATH, LANG, RC3_HOST, RC3_GUEST and RC3_ADDRESS, and with nothing else of the
+// is parted at its spaces; there is no shell. It runs in the configuration's directory
+// with PATH, LANG, RC3_HOST, RC3_GUEST and RC3_ADDRESS, and with nothing else of the
 // surroundings. At the end of its time, and when it has ended, everything is
 // killed that is in its process group. What cannot be started, and what somebody
 // else killed, is unknown.
@@ -68,6 +68,7 @@ func execute(ctx context.Context, args []string, to target) finding {
 	defer runtime.UnlockOSThread()
 	var out tail
 	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = to.dir
 	cmd.Env = environment(to)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

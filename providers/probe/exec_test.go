@@ -97,6 +97,28 @@ func TestAProgramIsToldWhomItAsks(t *testing.T) {
 	wants(t, hostProbe(t, "exec", "command", `test¦{name}¦=¦{name}`), Good, "")
 }
 
+func TestRelativePathsBeginInTheConfigurationsDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "check.sh"), []byte("#!/bin/sh\ntest -e beside\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "beside"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in := func(kind string, pairs ...string) Asker {
+		t.Helper()
+		a, err := Host(testHost, &schema.Probe{Type: kind, Options: opts(pairs...)}, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	wants(t, in("exec", "command", "./check.sh"), Good, "")
+	wants(t, hostProbe(t, "exec", "command", "./check.sh"), Unknown, "cannot be started")
+	// Found there, and no certificate.
+	wants(t, in("http", "url", "https://127.0.0.1:1", "ca_file", "beside"), Unknown, "holds no certificate")
+}
+
 func TestTheEndOfAnOutputIsKept(t *testing.T) {
 	var out tail
 	for i := range 5000 {
@@ -117,7 +139,7 @@ func TestAProbeWithoutWhatItNeedsIsRefused(t *testing.T) {
 	for kind, o := range map[string][]schema.Option{
 		"tcp": nil, "http": nil, "exec": nil, "telnet": nil, "guest_agent": nil, "ssh": opts("port", "70000"),
 	} {
-		if _, err := Host(testHost, &schema.Probe{Type: kind, Options: o}); err == nil {
+		if _, err := Host(testHost, &schema.Probe{Type: kind, Options: o}, ""); err == nil {
 			t.Errorf("%s was taken", kind)
 		}
 	}

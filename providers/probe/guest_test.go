@@ -166,7 +166,7 @@ func TestEveryProbeOfTheLanguageIsMade(t *testing.T) {
 	for _, h := range cfg.Hosts {
 		for i := range h.Probes {
 			seen[h.Probes[i].Type] = true
-			if a, err := Host(h, &h.Probes[i]); err != nil || a == nil {
+			if a, err := Host(h, &h.Probes[i], ""); err != nil || a == nil {
 				t.Errorf("%s: %v", h.Probes[i].Type, err)
 			}
 		}
@@ -174,7 +174,7 @@ func TestEveryProbeOfTheLanguageIsMade(t *testing.T) {
 	for _, v := range cfg.VMs {
 		for i := range v.Probes {
 			seen[v.Probes[i].Type] = true
-			if a, err := Guest(v, &v.Probes[i], "h1", &guests{}); err != nil || a == nil {
+			if a, err := Guest(v, &v.Probes[i], "", "h1", &guests{}); err != nil || a == nil {
 				t.Errorf("%s: %v", v.Probes[i].Type, err)
 			}
 		}
@@ -186,7 +186,7 @@ func TestEveryProbeOfTheLanguageIsMade(t *testing.T) {
 }
 
 func mustHost(t *testing.T, h *schema.Host, i int) Asker {
-	a, err := Host(h, &h.Probes[i])
+	a, err := Host(h, &h.Probes[i], "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func (p page) ask(ctx context.Context, to target) finding {
 		return unknown("", "url is no address of a page")
 	}
 	where := u.Scheme + "://" + u.Host
-	roots, err := p.roots()
+	roots, err := p.roots(to.dir)
 	if err != nil {
 		return unknown(where, "ca_file cannot be used").quoting(err.Error())
 	}
@@ -112,11 +113,15 @@ func (p page) address(to target) string {
 	return to.fill(p.url)
 }
 
-func (p page) roots() (*x509.CertPool, error) {
+func (p page) roots(dir string) (*x509.CertPool, error) {
 	if p.caFile == "" {
 		return nil, nil // the system's
 	}
-	text, err := os.ReadFile(p.caFile)
+	path := p.caFile
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

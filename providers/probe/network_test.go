@@ -51,7 +51,7 @@ func TestANameThatDoesNotResolveIsUnknown(t *testing.T) {
 
 func TestTheHostOptionSaysWhoIsAsked(t *testing.T) {
 	h := &schema.Host{Ident: schema.Ident{Name: "h1"}, URI: "qemu+tcp://no-such-host.invalid/system"}
-	a, err := Host(h, &schema.Probe{Type: "tcp", Options: opts("port", serve(t, mute), "host", "127.0.0.1")})
+	a, err := Host(h, &schema.Probe{Type: "tcp", Options: opts("port", serve(t, mute), "host", "127.0.0.1")}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

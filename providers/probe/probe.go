@@ -45,6 +45,7 @@ type target struct {
 	host, guest string // by their names in the fleet; guest is "" for a host's probe
 	address     string // IP address or name that is asked; "" if none is known
 	own         string // the guest's own address; "" if none is known
+	dir         string // the configuration's, where relative paths begin
 }
 
 // fill puts the guest's own values in place of {address} and {name}. A host's
@@ -217,9 +218,9 @@ func nameOf(t target) string {
 }
 
 // Host makes the asker of one of a host's own probes. It asks the host of the
-// URI, unless the probe says otherwise. An error is a probe that schema would have
-// refused.
-func Host(h *schema.Host, p *schema.Probe) (Asker, error) {
+// URI, unless the probe says otherwise. Relative paths begin in dir, which is the
+// configuration's. An error is a probe that schema would have refused.
+func Host(h *schema.Host, p *schema.Probe, dir string) (Asker, error) {
 	at, err := placeOf(h.URI)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", h.Name, err)
@@ -228,7 +229,7 @@ func Host(h *schema.Host, p *schema.Probe) (Asker, error) {
 	if address == "" {
 		address = "127.0.0.1" // a URI without a host is libvirt on this machine
 	}
-	a, err := newAsker(p, target{host: h.Name, address: address})
+	a, err := newAsker(p, target{host: h.Name, address: address, dir: dir})
 	if err != nil {
 		return nil, err
 	}
@@ -238,9 +239,10 @@ func Host(h *schema.Host, p *schema.Probe) (Asker, error) {
 
 // Guest makes the asker of one of a guest's probes. on is the host where it was
 // seen last. The address is the one of its first nic block that has one, else
-// what libvirt tells by via, which Remember keeps from asking each time.
-func Guest(vm *schema.VM, p *schema.Probe, on string, via Agent) (Asker, error) {
-	to := target{host: on, guest: vm.Name}
+// what libvirt tells by via, which Remember keeps from asking each time. Relative
+// paths begin in dir, which is the configuration's.
+func Guest(vm *schema.VM, p *schema.Probe, dir, on string, via Agent) (Asker, error) {
+	to := target{host: on, guest: vm.Name, dir: dir}
 	for i := range vm.NICs {
 		if a := vm.NICs[i].Address; a != "" {
 			to.own = a

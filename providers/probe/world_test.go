@@ -43,7 +43,7 @@ var testHost = &schema.Host{Ident: schema.Ident{Name: "h1"}, URI: "qemu+tcp://12
 // hostProbe is a probe of a host on this machine.
 func hostProbe(t testing.TB, kind string, pairs ...string) Asker {
 	t.Helper()
-	a, err := Host(testHost, &schema.Probe{Type: kind, Options: opts(pairs...)})
+	a, err := Host(testHost, &schema.Probe{Type: kind, Options: opts(pairs...)}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func hostProbe(t testing.TB, kind string, pairs ...string) Asker {
 func guestProbe(t testing.TB, via Agent, address, kind string, pairs ...string) Asker {
 	t.Helper()
 	vm := &schema.VM{Ident: schema.Ident{Name: "web-0"}, NICs: []schema.NIC{{}, {Address: address}}}
-	a, err := Guest(vm, &schema.Probe{Type: kind, Options: opts(pairs...)}, "h1", via)
+	a, err := Guest(vm, &schema.Probe{Type: kind, Options: opts(pairs...)}, "", "h1", via)
 	if err != nil {
 		t.Fatal(err)
 	}

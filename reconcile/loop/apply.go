@@ -16,7 +16,7 @@ import (
 
 // Planner looks at the hosts, plans as `3rc plan` does, and carries plans out.
 type Planner interface {
-	Plan(ctx context.Context, c *Loaded, targets []string) (*plan.Plan, error)
+	Plan(ctx context.Context, c *Loaded, choice plan.Choice) (*plan.Plan, error)
 	Carry(ctx context.Context, c *Loaded, p *plan.Plan, o apply.Options) apply.Result
 }
 
@@ -49,7 +49,7 @@ func (l *Loop) Apply(ctx context.Context, q api.ApplyRequest, report func(api.Ap
 	if err := l.ask(ctx, func() { l.configure(c) }); err != nil {
 		return err
 	}
-	p, err := l.edges.Planner.Plan(ctx, c, q.Targets)
+	p, err := l.edges.Planner.Plan(ctx, c, plan.Choice{Targets: q.Targets, Replace: q.Replace})
 	switch {
 	case err != nil:
 		return err

@@ -17,9 +17,6 @@ import (
 const (
 	// anchorLimit bounds one question to an anchor, which is near.
 	anchorLimit = 2 * time.Second
-	// readLimit bounds one question to a fence device: fence_ipmilan gives up on a
-	// dead BMC after 20 s.
-	readLimit = 20 * time.Second
 	// refreshLimit bounds the refresh of a pool, which lists what it finds.
 	refreshLimit = 2 * time.Minute
 	// claimLimit bounds the writing of a claim: the next one is due then.
@@ -203,7 +200,7 @@ type power struct {
 
 func (l *Loop) readPower(e reconcile.ReadPower) {
 	sent := l.asked()
-	within(l, readLimit, func(ctx context.Context) power {
+	within(l, round.PowerLimit, func(ctx context.Context) power {
 		p, why := l.edges.Power.Read(ctx, e.Host, e.Device)
 		return power{p, why}
 	}, power{why: "no answer in time"}, func(v power) {

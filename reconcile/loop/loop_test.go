@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"3rc/plan"
 	"3rc/providers/fake"
 	"3rc/reconcile"
 	"3rc/reconcile/loop/api"
@@ -247,7 +248,7 @@ func TestAnApplyThroughTheWatchIsNoFailure(t *testing.T) {
 		w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
 		w.wait(20 * time.Second)
 		next = &Loaded{Config: loadText(t, strings.Replace(fleetText, "  memory = \"1GiB\"\n", "  memory = \"2GiB\"\n  allow_restart = true\n", 1)), Digest: "2"}
-		p, err := w.Plan(ctx, next, nil)
+		p, err := w.Plan(ctx, next, plan.Choice{})
 		if err != nil || p.Pending() == 0 {
 			t.Fatal(p, err)
 		}
@@ -262,7 +263,7 @@ func TestAnApplyThroughTheWatchIsNoFailure(t *testing.T) {
 			t.Errorf("%v", stages)
 		}
 		w.wait(time.Minute)
-		if p, err = w.Plan(ctx, next, nil); err != nil || p.Pending() != 0 {
+		if p, err = w.Plan(ctx, next, plan.Choice{}); err != nil || p.Pending() != 0 {
 			t.Errorf("after it: %+v, %v", p.Changes, err)
 		}
 		if n := w.decided("begin restart") + w.decided("begin start"); n != 0 || w.decided("begin apply") != 1 || w.decided("end apply") != 1 {
@@ -289,7 +290,7 @@ func TestTheFilesAreAppliedAsTheyChange(t *testing.T) {
 		w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
 		changed <- "the directory changed"
 		w.until(time.Minute, "applied", func() bool { return w.decided("apply ends") == 1 })
-		if p, err := w.Plan(context.Background(), next, nil); err != nil || p.Pending() != 0 {
+		if p, err := w.Plan(context.Background(), next, plan.Choice{}); err != nil || p.Pending() != 0 {
 			t.Errorf("%+v, %v", p.Changes, err)
 		}
 		if err := end(); err != nil {

@@ -326,11 +326,11 @@ func (w *world) asked(host string) int {
 }
 
 // Plan and Carry are those of apply, over the fleet.
-func (w *world) Plan(_ context.Context, c *Loaded, targets []string) (*plan.Plan, error) {
+func (w *world) Plan(_ context.Context, c *Loaded, choice plan.Choice) (*plan.Plan, error) {
 	var views map[string]inventory.View
 	w.with(func(f *fake.Fleet) { views = f.Look() })
-	in := &plan.Input{Config: c.Config, Seen: inventory.Snapshot{Views: views}}
-	return plan.Build(in, plan.Diff(in, kinds.All()), targets), nil
+	in := &plan.Input{Config: c.Config, Seen: inventory.Snapshot{Views: views}, Choice: choice}
+	return plan.Build(in, plan.Diff(in, kinds.All()), choice.Targets), nil
 }
 
 func (w *world) Carry(ctx context.Context, _ *Loaded, p *plan.Plan, o apply.Options) apply.Result {

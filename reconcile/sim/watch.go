@@ -25,10 +25,6 @@ const (
 	longOp  = time.Hour
 )
 
-// readLimit bounds one question to a fence device: fence_ipmilan gives up on a
-// dead BMC after 20 s.
-const readLimit = 20 * time.Second
-
 // watch is the running watcher of a rehearsal, and its edges.
 type watch struct {
 	w          *World
@@ -354,7 +350,7 @@ func (p power) of() (reconcile.Power, string) {
 
 func (x *watch) readPower(e reconcile.ReadPower) {
 	sent := x.now()
-	x.within(readLimit, func(answer func(any)) {
+	x.within(round.PowerLimit, func(answer func(any)) {
 		x.w.fleet.AskPower(e.Host, e.Device, func(on bool, err error) { answer(power{on, err}) })
 	}, func(v any) {
 		ev := reconcile.PowerAnswered{Host: e.Host, Device: e.Device, Sent: sent, Why: "no answer in time"}

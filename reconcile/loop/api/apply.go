@@ -26,6 +26,7 @@ type Applier interface {
 type ApplyRequest struct {
 	Digest      string   `json:"digest"` // of the plan
 	Targets     []string `json:"targets,omitempty"`
+	Replace     []string `json:"replace,omitempty"`
 	Parallelism int      `json:"parallelism"` // operations at once
 }
 
