@@ -90,7 +90,7 @@ func (a *app) commands() *cobra.Command {
 	f.BoolVar(&a.jsonOut, "json", false, "print JSON")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
 	f.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn, error or off")
-	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.volumesCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand())
+	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.volumesCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand(), a.installCommand())
 	root.AddCommand(a.orderCommands()...)
 	a.completions(root)
 	return root
@@ -198,7 +198,7 @@ func (a *app) fleet(cfg *schema.Config) *libvirt.Fleet {
 // look asks the hosts and inspects the images.
 func (a *app) look(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet) inventory.Snapshot {
 	images := make(chan map[string]inventory.Image, 1)
-	go func() { images <- content.Inspect(cfg, dirOf(a.chdir)) }()
+	go func() { images <- content.Inspect(ctx, cfg, dirOf(a.chdir)) }()
 	views := fleet.Look(ctx, lookLimit)
 	return inventory.Snapshot{Views: views, Images: <-images}
 }
