@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"3rc/plan/place"
@@ -52,7 +53,8 @@ type actor struct {
 	runs    time.Duration // it runs there
 	healthy time.Duration // its probes answer
 	frees   time.Duration // its start gives its slot back
-	reason  string
+	reason  string        // why there
+	room    string        // for whom it yields
 }
 
 // never is a time that does not come.
@@ -111,6 +113,9 @@ func (p *play) hit(name string) {
 		b.Guests = append(b.Guests, p.f.guests[g])
 	}
 	h.course = p.f.pol.Course(h.pol, b, len(p.f.pol.Hosts)-1)
+	if p.m.Confirmed && h.course.Held != "" {
+		h.course.Off, h.course.Held, h.course.Ordered = h.course.Down, "", false
+	}
 	p.lost = append(p.lost, h)
 	p.byHost[name] = h
 	p.f.stage.Close(name, "lost")
@@ -312,6 +317,9 @@ func (p *play) begin(a *actor, m place.Move) {
 	name := a.pol.Name
 	p.f.stage.Put(name, m.To)
 	a.target, a.begun, a.reason, a.refused = m.To, p.now, m.Why, ""
+	if a.yields {
+		a.reason = a.room + "; then: " + m.Why
+	}
 	a.runs = p.now + p.f.Times.start(name)
 	if a.rung == reconcile.Reinstall && p.f.Config.VM(name).Kickstart != nil {
 		a.runs += p.f.Times.install(name)
@@ -347,7 +355,7 @@ func (p *play) makeRoom(u place.Unplaced, priority int) {
 		}
 		a.from, a.yields, a.target, a.ready, a.retry = g.Host, true, "", never, 0
 		a.begun, a.ends, a.runs, a.healthy, a.frees = p.now, p.now+p.f.Times.Stop, never, never, never
-		a.reason = fmt.Sprintf("%s, of higher priority, has no other place", u.Guest)
+		a.room = fmt.Sprintf("it makes room for %s, of higher priority", u.Guest)
 		p.at(a.ends)
 	}
 }
@@ -373,7 +381,8 @@ func (p *play) stopped() string {
 
 // fate is what became of a guest.
 func (p *play) fate(a *actor) Fate {
-	x := Fate{Guest: a.pol.Name, From: a.from, To: a.target, Yields: a.yields, Begun: a.begun, Down: Never, Why: a.reason}
+	block, _, _ := strings.Cut(a.pol.Address, "[")
+	x := Fate{Guest: a.pol.Name, Block: block, From: a.from, To: a.target, Yields: a.yields, Begun: a.begun, Down: Never, Why: a.reason}
 	since := time.Duration(0)
 	if a.yields {
 		since = a.ends
@@ -397,7 +406,7 @@ func (p *play) fate(a *actor) Fate {
 		x.Outcome, x.Why = Held, a.why
 	}
 	if a.yields && a.target == "" {
-		x.Why = a.reason + "; " + x.Why
+		x.Why = a.room + "; " + x.Why
 	}
 	return x
 }
