@@ -46,7 +46,7 @@ const (
 	DomainVCPUs     Verb = "domain-vcpus"     // Count: of a running guest
 	DomainBlockGrow Verb = "domain-blockgrow" // Device (target name), Bytes: of a running guest's disk
 	DomainDescribe  Verb = "domain-describe"  // Text: description of a running guest
-	DomainInstall   Verb = "domain-install"   // XML: boots the installer once, transient; ends when the guest has powered off after its token; Limit bounds it
+	DomainInstall   Verb = "domain-install"   // XML, Content: boots the installer once, transient; ends when the guest has powered off after its token; Limit bounds it
 	SetAutostart    Verb = "autostart"        // Class, On
 )
 
@@ -63,7 +63,7 @@ type Op struct {
 	Pool    string        `json:"pool,omitempty"`
 	XML     string        `json:"xml,omitempty"`
 	From    string        `json:"from,omitempty"`
-	Content string        `json:"content,omitempty"` // names what is uploaded: "image:ADDRESS" or "seed:ADDRESS"; never the bytes
+	Content string        `json:"content,omitempty"` // names what is uploaded: "image:ADDRESS", "seed:ADDRESS" or "installer:ADDRESS@HOST"; never the bytes
 	Dest    string        `json:"dest,omitempty"`    // host name
 	DestURI string        `json:"-"`                 // where the source sends the memory, "tcp://10.0.0.2"; empty: to the name that Dest gives itself
 	Device  string        `json:"device,omitempty"`

@@ -125,6 +125,7 @@ type Watch struct {
 	CertFile  string `hcl:"cert_file" doc:"TLS certificate."`
 	KeyFile   Text   `hcl:"key_file" doc:"Key of the TLS certificate."`
 	ClientCA  string `hcl:"client_ca" doc:"Certificate authority of permitted clients."`
+	Install   string `hcl:"install_listen" doc:"Address and port on which installers fetch their files and call back, only while an installation runs; with https:// before it over TLS, by cert_file and key_file. Default: the address of this machine by which the guest is reached, and any free port."`
 }
 
 // Notify is one way of telling people.
@@ -301,7 +302,7 @@ type Image struct {
 	Ident
 	URL    string `hcl:"source" doc:"File, or https URL."`
 	SHA256 string `hcl:"sha256" doc:"Checksum of the file, hexadecimal."`
-	From   *Ref   `hcl:"from" ref:"kickstart" doc:"Built once by an installation, rebuilt when the profile changes." later:"installation"`
+	From   *Ref   `hcl:"from" ref:"kickstart" doc:"Built once by an installation, rebuilt when the profile changes." later:"golden images"`
 }
 
 // Kickstart is an unattended installation.
@@ -315,7 +316,23 @@ type Kickstart struct {
 	Content       *Template `hcl:"content" doc:"The installer's file. Evaluated for each guest, which it sees as self."`
 	InstallMemory Size      `hcl:"install_memory" doc:"Memory during the installation; default: the guest's."`
 	Timeout       Duration  `hcl:"timeout" default:"30m" doc:"Longest time that one installation may take."`
+	Delivery      string    `hcl:"delivery" enum:"initrd|http|seed" doc:"How the installer gets content: appended to its initrd, from 3rc by HTTP, or on a NoCloud seed disk. Default: initrd for kickstart and preseed, seed for autoinstall and cloud-init."`
 }
+
+// DeliveredBy is how the content reaches the installer.
+func (k *Kickstart) DeliveredBy() string {
+	switch {
+	case k.Delivery != "":
+		return k.Delivery
+	case k.Format == "autoinstall" || k.Format == "cloud-init":
+		return "seed"
+	}
+	return "initrd"
+}
+
+// Boots tells whether an installer is booted from its own kernel. cloud-init is
+// none: the guest's first boot from its image is the installation.
+func (k *Kickstart) Boots() bool { return k.Kernel != "" && k.Format != "cloud-init" }
 
 // VM is a guest.
 type VM struct {
@@ -334,7 +351,7 @@ type VM struct {
 	Disks          []Disk   `hcl:"disk" doc:"Disks, in the order in which the guest sees them at creation."`
 	NICs           []NIC    `hcl:"nic" doc:"Network interfaces."`
 	CloudInit      *CloudIn `hcl:"cloud_init" doc:"Seed for cloud-init (NoCloud): a small disk that the guest reads at its first start."`
-	Kickstart      *Ref     `hcl:"kickstart" ref:"kickstart" doc:"Unattended installation." later:"installation"`
+	Kickstart      *Ref     `hcl:"kickstart" ref:"kickstart" doc:"Unattended installation: of a new guest whose first disk has no image, and of every guest by a reinstall."`
 	Hysteresis     *Ref     `hcl:"hysteresis" ref:"hysteresis" doc:"Thresholds by which it is judged. Default: the block named \"guests\"."`
 	Recovery       *Ref     `hcl:"recovery" ref:"recovery" doc:"What is done when it fails. Default: the block named \"default\", else \"standard\", else three restarts and three other hosts within an hour."`
 	Priority       int      `hcl:"priority" default:"0" doc:"Higher is placed and started first."`

@@ -91,7 +91,7 @@ func (a *app) commands() *cobra.Command {
 	f.BoolVar(&a.jsonOut, "json", false, "print JSON")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
 	f.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn, error or off")
-	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.volumesCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand(), a.whatifCommand())
+	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.volumesCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand(), a.installCommand(), a.whatifCommand())
 	root.AddCommand(a.orderCommands()...)
 	a.completions(root)
 	return root
@@ -204,7 +204,7 @@ func (a *app) look(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet
 // lookFor gives each host so long to answer.
 func (a *app) lookFor(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, limit time.Duration) inventory.Snapshot {
 	images := make(chan map[string]inventory.Image, 1)
-	go func() { images <- content.Inspect(cfg, dirOf(a.chdir)) }()
+	go func() { images <- content.Inspect(ctx, cfg, dirOf(a.chdir)) }()
 	views := fleet.Look(ctx, limit)
 	return inventory.Snapshot{Views: views, Images: <-images}
 }

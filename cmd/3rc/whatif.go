@@ -116,7 +116,11 @@ func (a *app) rooms(ctx context.Context, cfg *schema.Config, f whatifFlags) (roo
 	if f.sight.limit = lookLimit; lacks == nil {
 		f.sight.limit = hurriedLook
 	}
-	seen, err := a.see(ctx, cfg, f.sight)
+	look := *cfg
+	if f.sight.save == "" {
+		look.Images = nil // no loss hangs on what is in them
+	}
+	seen, err := a.see(ctx, &look, f.sight)
 	if err != nil {
 		return rooms, "", nil, err
 	}

@@ -121,6 +121,9 @@ func (f *fleet) placeGuest(g *guest, b *barring) place.Guest {
 		out.Prefer, out.Allow, out.Require = schema.Names(p.Prefer), schema.Names(p.Allow), p.Require
 	}
 	out.Barred = b.of(g)
+	if len(g.seen) == 0 && len(vm.Disks) > 0 && vm.Disks[0].Image == nil {
+		out.Memory = max(out.Memory, installMemory(f.in.Config, vm))
+	}
 	if len(g.seen) > 0 {
 		out.Host = g.seen[0].host
 		out.Movable = vm.State != "ignored"

@@ -106,6 +106,9 @@ func (r *recovery) guest(vm *schema.VM, g plan.GuestStanding, w *plan.Wish, b *b
 		return out
 	}
 	out.Host, out.Off, out.Priority = "", false, max(out.Priority, w.Lent)
+	if w.Kind == plan.WishReinstall {
+		out.Memory = max(out.Memory, installMemory(r.in.Config, vm))
+	}
 	if p := vm.Place; p != nil {
 		out.Prefer, out.Allow, out.Require = schema.Names(p.Prefer), schema.Names(p.Allow), p.Require
 	}

@@ -56,6 +56,8 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 		switch {
 		case s.err != nil:
 			return hold(plan.Upset, s.host, "on %s: %v", s.host, s.err)
+		case s.fact.Installs():
+			return hold(plan.Busy, s.host, "an installer is at work on it on %s; look again when it has ended, or end it with virsh destroy and apply again", s.host)
 		case s.fact.Job:
 			return hold(plan.Busy, s.host, "libvirt is at work on it on %s (a migration, a backup or the like); look again when that is done", s.host)
 		case s.starting():
@@ -156,10 +158,7 @@ func (f *fleet) create(g *guest, where placement) []plan.Change {
 	first.Provides = []string{keyGuest(vm.Address, stageDefined)}
 	c.Ops = append(append(c.Ops, b.claims...), first)
 	c.Ops = append(c.Ops, b.storage...)
-	last := b.define(want, b.mark)
-	last.Requires = append(b.volumeKeys(), keyGuest(vm.Address, stageDefined))
-	last.Provides = []string{keyGuest(vm.Address, stageReady), keyGuest(vm.Address, stageSettled)}
-	c.Ops = append(c.Ops, last)
+	c.Ops = append(c.Ops, b.finish(want, stageReady, stageSettled)...)
 	if vm.State == "running" {
 		c.Ops = append(c.Ops, b.start())
 	}

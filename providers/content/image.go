@@ -3,6 +3,7 @@
 package content
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -17,10 +18,12 @@ import (
 	"3rc/schema/inventory"
 )
 
-// Inspect finds out what is to be known of every image of a configuration.
-// Relative paths begin at dir. What cannot be read has its reason in Why.
-func Inspect(cfg *schema.Config, dir string) map[string]inventory.Image {
+// Inspect finds out what is to be known of every image of a configuration, and of
+// the files that installers boot from. Relative paths begin at dir. What cannot be
+// read, or fetched, has its reason in Why.
+func Inspect(ctx context.Context, cfg *schema.Config, dir string) map[string]inventory.Image {
 	out := map[string]inventory.Image{}
+	installers(ctx, cfg, dir, out)
 	for _, i := range cfg.Images {
 		if i.URL == "" || strings.Contains(i.URL, "://") {
 			out[i.Address] = inventory.Image{Why: "this version uploads images from files only"}
@@ -118,14 +121,19 @@ func digest(f *os.File, st os.FileInfo) (string, error) {
 }
 
 func cacheFile(p string) string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir()
-	}
 	abs, err := filepath.Abs(p)
 	if err != nil {
 		abs = p
 	}
 	name := sha256.Sum256([]byte(abs))
-	return filepath.Join(dir, "3rc", "sha256", hex.EncodeToString(name[:16])+".json")
+	return filepath.Join(cacheDir(), "sha256", hex.EncodeToString(name[:16])+".json")
+}
+
+// cacheDir is where what can be found out again is remembered.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "3rc")
 }

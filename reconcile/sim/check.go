@@ -107,6 +107,11 @@ func (c *checker) volume(e fake.Event) {
 		return
 	}
 	guest := guestOfVolume(e.Volume.Path)
+	if guest == "" { // a base image, or an installer's kernel, is the business of the guest that needs it first
+		if owner := c.w.cfg.VMAt(e.Op.Address); owner != nil {
+			guest = owner.Name
+		}
+	}
 	vm := c.w.vm(guest)
 	installing := c.rung[guest] == string(plan.WishReinstall)
 	switch {

@@ -19,6 +19,8 @@ cluster "rich" {
     cert_file  = "/etc/3rc/cert.pem"
     key_file   = "/etc/3rc/key.pem"
     client_ca  = "/etc/3rc/ca.pem"
+
+    install_listen = "https://10.0.0.5:9434"
   }
   notify "webhook" {
     url     = "https://alerts.example.org/3rc"
@@ -199,6 +201,7 @@ kickstart "worker" {
   content        = "hostname ${self.name} ${join(",", self.macs)}"
   install_memory = "4GiB"
   timeout        = "20m"
+  delivery       = "http"
 }
 
 vm "web" {
