@@ -18,6 +18,7 @@ import (
 
 	"3rc/plan"
 	"3rc/plan/kinds"
+	"3rc/plan/whatif"
 	"3rc/providers/content"
 	"3rc/providers/fence"
 	"3rc/providers/libvirt"
@@ -220,7 +221,18 @@ func makePlan(cfg *schema.Config, seen inventory.Snapshot, choice plan.Choice) (
 	if err := checkReplace(cfg, choice); err != nil {
 		return nil, err
 	}
-	return checked(in, all, changes, choice.Targets)
+	return checked(in, all, whatif.Keep(planner(all), in, changes), choice.Targets)
+}
+
+// planner is the kind that knows where guests are once changes are carried out, or
+// nil.
+func planner(all []plan.Kind) whatif.Planner {
+	for _, k := range all {
+		if p, ok := k.(whatif.Planner); ok {
+			return p
+		}
+	}
+	return nil
 }
 
 // checked orders changes, and has the plan checked and its impact worked out.
@@ -229,10 +241,8 @@ func checked(in *plan.Input, all []plan.Kind, changes []plan.Change, targets []s
 	if found := plan.Check(p, in); len(found) > 0 {
 		return nil, fmt.Errorf("3rc made a plan that breaks its own rules, and does nothing. Please report this:\n  %s", strings.Join(found, "\n  "))
 	}
-	for _, k := range all {
-		if i, ok := k.(plan.Impacted); ok {
-			p.Impact = append(p.Impact, i.Impact(in, p)...)
-		}
+	if k := planner(all); k != nil {
+		p.Impact = whatif.Impact(k, in, p.Changes)
 	}
 	return p, nil
 }

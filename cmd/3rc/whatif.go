@@ -43,7 +43,7 @@ func (a *app) whatifCommand() *cobra.Command {
 	}
 	fs := c.Flags()
 	fs.StringSliceVar(&f.fail, "fail", nil, "these hosts are lost together; separated by commas, or repeated")
-	fs.IntVar(&f.k, "k", 0, "every combination of so many hosts (default: cluster.tolerate, at least 1)")
+	fs.IntVarP(&f.k, "k", "k", 0, "every combination of so many hosts (default: cluster.tolerate, at least 1)")
 	fs.StringVar(&f.by, "by", "", "all hosts with each value of this label")
 	fs.BoolVar(&f.silent, "silent", false, "the hosts hang, or are cut off, with their power on: they must be switched off")
 	fs.BoolVar(&f.files, "files", false, "ask no host: from the files alone, which must say every host's capacity")
@@ -131,7 +131,7 @@ func (a *app) rooms(ctx context.Context, cfg *schema.Config, f whatifFlags) (roo
 		}
 		return drawn, "No host answered: from the files alone, every guest where apply would put it.", nil, nil
 	}
-	return kinds.Outlook(&plan.Input{Config: cfg, Seen: seen}, nil), fmt.Sprintf("As seen at %s: every guest where it runs.", takenAt(seen)), unseen, nil
+	return kinds.Outlook(&plan.Input{Config: cfg, Seen: seen}), fmt.Sprintf("As seen at %s: every guest where it runs.", takenAt(seen)), unseen, nil
 }
 
 // takenAt is when the newest View was taken.

@@ -2,7 +2,6 @@ package whatif
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"3rc/reconcile"
@@ -82,7 +81,7 @@ func maybe(d time.Duration, there bool) *float64 {
 func (m *Matrix) Document() *Document {
 	d := &Document{
 		FormatVersion: FormatVersion, Cluster: m.Cluster, Source: m.Source, Manner: m.manner(), K: m.K, By: m.By, Tolerate: m.Tolerate, TolerateOK: m.OK(),
-		Violations: slices.Concat([]Violation{}, m.Violations), Homeless: slices.Concat([]string{}, m.Homeless), Unseen: slices.Concat([]string{}, m.Unseen),
+		Violations: append([]Violation{}, m.Violations...), Homeless: append([]string{}, m.Homeless...), Unseen: append([]string{}, m.Unseen...),
 		Times: m.Times.document(), Losses: []lossOf{},
 	}
 	for i := range m.Losses {
