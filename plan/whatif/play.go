@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"3rc/apply"
 	"3rc/plan/place"
 	"3rc/reconcile"
 )
@@ -60,6 +61,10 @@ type actor struct {
 // never is a time that does not come.
 const never = time.Duration(math.MaxInt64)
 
+// beat is how much later a guest is known to be healthy than its slot is free: the
+// next look has to show it.
+const beat = 2 * time.Millisecond
+
 // retryUnplaced is when a guest without a place is tried again, if nothing was
 // freed before. It matters only where something has changed meanwhile.
 const retryUnplaced = 5 * time.Second
@@ -108,7 +113,7 @@ func (p *play) hit(name string) {
 		phase = p.m.Phase(name)
 	}
 	h.seen = -phase
-	b := reconcile.Blow{Silent: p.m.Silent, Phase: phase, Ask: p.f.Times.Ask, Order: p.f.Times.order(name)}
+	b := reconcile.Blow{Silent: p.m.Silent, Phase: phase, Ask: p.f.Times.Ask, Order: p.f.Times.order(name), Empty: !p.f.holds[name]}
 	for _, g := range p.f.homes[name] {
 		b.Guests = append(b.Guests, p.f.guests[g])
 	}
@@ -137,38 +142,26 @@ func (p *play) strand(name string, h *lostHost) {
 	case h.course.Held != "":
 		a.why = h.course.Held
 	default:
-		a.ready, a.why = p.permitted(h, wait)
+		a.ready = p.permitted(h, wait)
 		p.at(a.ready)
 	}
 	p.f.stage.Lift(name)
 }
 
-// permitted is when a guest of a lost host may be started elsewhere: once no other
-// lost host may run it any more. Such a one is excluded if its last View is older
-// than that of the guest's own host; else it has to be proven off as well, and what
-// is refused until then is tried again.
-func (p *play) permitted(h *lostHost, wait time.Duration) (time.Duration, string) {
+// permitted is when a guest of a lost host may be started elsewhere: once its host
+// is proven off. Another lost host that was seen without it no earlier than its own
+// had it may run it, as far as the watch knows, until its definition was seen where
+// it is to be started: if that other host counts as down by then, the first try is
+// refused, and the next one is made.
+func (p *play) permitted(h *lostHost, wait time.Duration) time.Duration {
 	at := h.course.Off + wait
-	clear := at
 	for _, o := range p.lost {
-		if o == h || o.seen < h.seen {
-			continue
-		}
-		if o.course.Held != "" {
-			return never, fmt.Sprintf("%s is lost as well, and may run it: %s", o.name, o.course.Held)
-		}
-		clear = max(clear, o.course.Off)
-	}
-	if clear == at {
-		return at, ""
-	}
-	const tries = 10 // the last is minutes after the first
-	for _, d := range reconcile.Retries(tries) {
-		if at+d >= clear {
-			return at + d, ""
+		proven := o.course.Held == "" && o.course.Off <= at
+		if o != h && o.seen >= h.seen && !proven && o.course.Down > 0 && o.course.Down <= at {
+			return at + reconcile.Retries(1)[0]
 		}
 	}
-	return clear, ""
+	return at
 }
 
 // turn lets happen what is due now.
@@ -219,20 +212,21 @@ func (p *play) decide() bool {
 	for _, u := range unplaced {
 		without[u.Guest] = u
 	}
-	did := false
 	for _, s := range seekers {
-		a := p.byName[s.Guest]
 		if u, stuck := without[s.Guest]; stuck {
+			a := p.byName[s.Guest]
 			a.refused, a.retry = u.Why(), p.now+retryUnplaced
 			p.makeRoom(u, s.Priority)
-			continue
 		}
-		m := to[s.Guest]
-		if a.yields && !p.movable(a) && m.To != a.from {
+	}
+	did := false
+	for _, s := range seekers {
+		a, m := p.byName[s.Guest], to[s.Guest]
+		switch {
+		case m.To == "":
+		case a.yields && !p.movable(a) && m.To != a.from:
 			a.refused, a.retry = "a disk of it is only on "+a.from+", where others have the room now", never
-			continue
-		}
-		if p.slots(m.To) > 0 {
+		case p.slots(m.To) > 0:
 			p.begin(a, m)
 			did = true
 		}
@@ -320,16 +314,16 @@ func (p *play) begin(a *actor, m place.Move) {
 	if a.yields {
 		a.reason = a.room + "; then: " + m.Why
 	}
-	a.runs = p.now + p.f.Times.start(name)
+	a.runs = p.idle(m.To, a) + p.f.Times.start(name)
 	if a.rung == reconcile.Reinstall && p.f.Config.VM(name).Kickstart != nil {
 		a.runs += p.f.Times.install(name)
 	}
 	boot := p.f.Times.boot(name)
-	a.healthy, a.frees = a.runs, a.runs
+	a.healthy, a.frees = a.runs+beat, a.runs
 	if grace, probed := a.pol.Grace(); probed {
 		pace := a.pol.Thresholds.FastInterval
 		a.healthy += (boot + pace - 1) / pace * pace // found by the next probe
-		a.frees = min(a.healthy, a.runs+grace)
+		a.frees = min(a.healthy-beat, a.runs+grace)
 	}
 	p.at(a.healthy)
 	p.at(a.frees)
@@ -338,6 +332,26 @@ func (p *play) begin(a *actor, m place.Move) {
 			p.at(o.retry) // a group may have it elsewhere now
 		}
 	}
+}
+
+// idle is when a host takes one more operation: it gets a few at a time, and a
+// guest that yields there is shut down by one of them.
+func (p *play) idle(host string, starting *actor) time.Duration {
+	var ends []time.Duration
+	for _, a := range p.actors {
+		switch {
+		case a == starting:
+		case a.target == host && a.runs > p.now:
+			ends = append(ends, a.runs)
+		case a.yields && a.from == host && a.target == "" && a.ends > p.now:
+			ends = append(ends, a.ends)
+		}
+	}
+	if len(ends) < apply.PerHost {
+		return p.now
+	}
+	slices.Sort(ends)
+	return ends[len(ends)-apply.PerHost]
 }
 
 // makeRoom has guests yield to one that found no place.

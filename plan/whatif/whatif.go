@@ -32,6 +32,7 @@ type Fleet struct {
 	guests   map[string]*reconcile.GuestPolicy
 	waiters  map[string][]string // by guest: those that come after it
 	homes    map[string][]string // by host: the guests on it
+	holds    map[string]bool     // hosts that have any guest, off or not
 	counting int                 // hosts that count for the breaker
 	stage    *place.Rehearsal
 }
@@ -40,7 +41,7 @@ type Fleet struct {
 func New(cfg *schema.Config, rooms place.Fleet, times Times) *Fleet {
 	f := &Fleet{
 		Config: cfg, Rooms: rooms, Times: times, pol: reconcile.NewPolicy(cfg, ""), hosts: map[string]*reconcile.HostPolicy{},
-		guests: map[string]*reconcile.GuestPolicy{}, waiters: map[string][]string{}, homes: map[string][]string{},
+		guests: map[string]*reconcile.GuestPolicy{}, waiters: map[string][]string{}, homes: map[string][]string{}, holds: map[string]bool{},
 	}
 	for _, h := range f.pol.Hosts {
 		f.hosts[h.Name] = h
@@ -55,6 +56,7 @@ func New(cfg *schema.Config, rooms place.Fleet, times Times) *Fleet {
 		}
 	}
 	for _, g := range rooms.Guests {
+		f.holds[g.Host] = true
 		if g.Host != "" && !g.Off && f.guests[g.Name] != nil {
 			f.homes[g.Host] = append(f.homes[g.Host], g.Name)
 		}
