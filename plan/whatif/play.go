@@ -258,7 +258,7 @@ func (p *play) seekers() []place.Seeker {
 // enough.
 func (p *play) gated(a *actor) string {
 	for _, name := range a.pol.After {
-		if p.well(name) {
+		if p.well(name, a) {
 			continue
 		}
 		if a.waits == never {
@@ -272,13 +272,22 @@ func (p *play) gated(a *actor) string {
 	return ""
 }
 
-// well tells whether a guest is healthy now.
-func (p *play) well(name string) bool {
+// well tells whether a guest is healthy as far as the watch knows when it looks at
+// another. One whose host was not judged yet still counts as it was; of hosts that
+// are judged at one instant, the first by name is.
+func (p *play) well(name string, asks *actor) bool {
 	pol := p.f.guests[name]
 	if pol == nil || pol.State == "ignored" {
 		return true
 	}
 	if a := p.byName[name]; a != nil {
+		if h := p.byHost[a.from]; h != nil && a.target == "" && pol.State == "running" {
+			judged := h.course.Down
+			if judged == 0 {
+				judged = h.course.Off
+			}
+			return p.now < judged || p.now == judged && a.from > asks.from
+		}
 		return a.healthy <= p.now
 	}
 	return pol.State == "running" && p.f.stage.Has(name) && p.f.stage.Where(name) != ""
