@@ -134,7 +134,7 @@ func TestPictures(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, m := range map[string]*whatif.Matrix{
-		"small.svg": ask(t, drawn(t, string(small)), whatif.Question{}),
+		"../../../docs/images/whatif.svg": ask(t, drawn(t, string(small)), whatif.Question{}),
 		"large.svg": ask(t, drawn(t, fleetOf(20, 200, 20, 21)), whatif.Question{}),
 		"racks.svg": ask(t, drawn(t, fleetOf(20, 200, 20, 24)), whatif.Question{By: "rack"}),
 	} {
