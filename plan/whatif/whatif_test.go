@@ -135,8 +135,8 @@ func TestPictures(t *testing.T) {
 	}
 	for name, m := range map[string]*whatif.Matrix{
 		"../../../docs/images/whatif.svg": ask(t, drawn(t, string(small)), whatif.Question{}),
-		"large.svg": ask(t, drawn(t, fleetOf(20, 200, 20, 21)), whatif.Question{}),
-		"racks.svg": ask(t, drawn(t, fleetOf(20, 200, 20, 24)), whatif.Question{By: "rack"}),
+		"large.svg":                       ask(t, drawn(t, fleetOf(20, 200, 20, 21)), whatif.Question{}),
+		"racks.svg":                       ask(t, drawn(t, fleetOf(20, 200, 20, 24)), whatif.Question{By: "rack"}),
 	} {
 		var b strings.Builder
 		if err := m.SVG(&b); err != nil {

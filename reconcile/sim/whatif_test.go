@@ -244,6 +244,9 @@ func holdTo(t *testing.T, cfg *schema.Config, rnd *rand.Rand, what string) int {
 		}
 		f := rooms(t, cfg, w)
 		r.lose(w)
+		if !r.together(w) {
+			continue
+		}
 		l, err := f.Named(r.hosts, r.manner())
 		if err != nil {
 			t.Fatal(err)
@@ -255,6 +258,24 @@ func holdTo(t *testing.T, cfg *schema.Config, rnd *rand.Rand, what string) int {
 		}
 	}
 	return losses
+}
+
+// together tells whether hosts are noticed at one instant, as whatif takes it, and
+// have guests: of one that has none it is not said whether it ever had.
+func (r *rehearsed) together(w *World) bool {
+	if len(r.hosts) == 1 {
+		return true
+	}
+	with := map[string]bool{}
+	for _, g := range w.watch.r.Machine().Guests() {
+		with[g.Host] = with[g.Host] || g.Runs
+	}
+	for _, h := range r.hosts {
+		if !with[h] || r.next[h] != r.next[r.hosts[0]] {
+			return false
+		}
+	}
+	return true
 }
 
 // timelineOf is the timeline of a rehearsal from a time on, as far as a person
