@@ -76,6 +76,7 @@ func (f *Fleet) lose(hosts []string, m Manner) Loss {
 	for _, name := range hosts {
 		p.hit(name)
 	}
+	p.callRolls()
 	for _, h := range p.lost {
 		for _, g := range f.homes[h.name] {
 			p.strand(g, h)
@@ -127,6 +128,31 @@ func (p *play) hit(name string) {
 	p.at(h.course.Suspect)
 }
 
+// callRolls puts orders off until every other host has answered or is judged: one
+// that fell silent before the order has to be judged first.
+func (p *play) callRolls() {
+	for _, h := range p.lost {
+		if !h.course.Ordered {
+			continue
+		}
+		called := h.course.Down
+		for _, o := range p.lost {
+			if o.course.Suspect <= h.course.Down {
+				called = max(called, o.judged())
+			}
+		}
+		h.course.Off += called - h.course.Down
+	}
+}
+
+// judged is when the host is no longer merely suspect.
+func (h *lostHost) judged() time.Duration {
+	if h.course.Down > 0 {
+		return h.course.Down
+	}
+	return h.course.Off
+}
+
 // strand takes up a guest of a lost host.
 func (p *play) strand(name string, h *lostHost) {
 	a := &actor{pol: p.f.guests[name], from: h.name, retry: never, waits: never, ready: never, ends: never, runs: never, healthy: never, frees: never}
@@ -157,7 +183,7 @@ func (p *play) permitted(h *lostHost, wait time.Duration) time.Duration {
 	at := h.course.Off + wait
 	for _, o := range p.lost {
 		proven := o.course.Held == "" && o.course.Off <= at
-		if o != h && o.seen >= h.seen && !proven && o.course.Down > 0 && o.course.Down <= at {
+		if o != h && o.seen >= h.seen && !proven && o.judged() <= at {
 			return at + reconcile.Retries(1)[0]
 		}
 	}
@@ -282,11 +308,7 @@ func (p *play) well(name string, asks *actor) bool {
 	}
 	if a := p.byName[name]; a != nil {
 		if h := p.byHost[a.from]; h != nil && a.target == "" && pol.State == "running" {
-			judged := h.course.Down
-			if judged == 0 {
-				judged = h.course.Off
-			}
-			return p.now < judged || p.now == judged && a.from > asks.from
+			return p.now < h.judged() || p.now == h.judged() && a.from > asks.from
 		}
 		return a.healthy <= p.now
 	}
