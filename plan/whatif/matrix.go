@@ -23,7 +23,7 @@ type Matrix struct {
 	Silent     bool
 	K          int // 0: not every K hosts
 	By         string
-	Hosts      int // that are not in maintenance
+	Hosts      int // that answer and are not in maintenance
 	Guests     int // that are to run
 	Tolerate   int
 	Violations []Violation
@@ -75,7 +75,7 @@ func (f *Fleet) Ask(q Question) (*Matrix, error) {
 func (f *Fleet) every(k int, m Manner) ([]Loss, error) {
 	switch n := f.Combinations(k); {
 	case n == 0:
-		return nil, fmt.Errorf("there are %d hosts that are not in maintenance, so that %d cannot be lost", len(f.open()), k)
+		return nil, fmt.Errorf("there are %d hosts that answer and are not in maintenance, so that %d cannot be lost", len(f.open()), k)
 	case n > mostLosses:
 		return nil, fmt.Errorf("%d of %d hosts can be lost in more than %d ways: name hosts, or ask by a label", k, len(f.open()), mostLosses)
 	}

@@ -192,7 +192,7 @@ func (p *play) permitted(h *lostHost, wait time.Duration) time.Duration {
 
 // turn lets happen what is due now.
 func (p *play) turn() {
-	down := 0
+	down := p.troubled()
 	for _, h := range p.lost {
 		if h.course.Suspect <= p.now && !h.pol.Maintenance {
 			down++
@@ -410,12 +410,23 @@ func (p *play) movable(a *actor) bool {
 	return !slices.ContainsFunc(a.pol.Disks, func(d reconcile.DiskPolicy) bool { return !d.Shared })
 }
 
+// troubled counts the hosts that do not answer even now.
+func (p *play) troubled() int {
+	n := len(p.f.silent)
+	for _, h := range p.lost {
+		if p.f.silent[h.name] {
+			n--
+		}
+	}
+	return n
+}
+
 // stopped says why nothing is recovered, or "".
 func (p *play) stopped() string {
 	if !p.broken {
 		return ""
 	}
-	n := 0
+	n := p.troubled()
 	for _, h := range p.lost {
 		if !h.pol.Maintenance {
 			n++

@@ -33,6 +33,7 @@ type Fleet struct {
 	waiters  map[string][]string // by guest: those that come after it
 	homes    map[string][]string // by host: the guests on it
 	holds    map[string]bool     // hosts that have any guest, off or not
+	silent   map[string]bool     // hosts that did not answer, and are in trouble already
 	counting int                 // hosts that count for the breaker
 	stage    *place.Rehearsal
 }
@@ -41,12 +42,17 @@ type Fleet struct {
 func New(cfg *schema.Config, rooms place.Fleet, times Times) *Fleet {
 	f := &Fleet{
 		Config: cfg, Rooms: rooms, Times: times, pol: reconcile.NewPolicy(cfg, ""), hosts: map[string]*reconcile.HostPolicy{},
-		guests: map[string]*reconcile.GuestPolicy{}, waiters: map[string][]string{}, homes: map[string][]string{}, holds: map[string]bool{},
+		guests: map[string]*reconcile.GuestPolicy{}, waiters: map[string][]string{}, homes: map[string][]string{}, holds: map[string]bool{}, silent: map[string]bool{},
 	}
 	for _, h := range f.pol.Hosts {
 		f.hosts[h.Name] = h
 		if !h.Maintenance {
 			f.counting++
+		}
+	}
+	for _, h := range rooms.Hosts {
+		if p := f.hosts[h.Name]; h.Closed != "" && p != nil && !p.Maintenance {
+			f.silent[h.Name] = true
 		}
 	}
 	for _, g := range f.pol.Guests {
@@ -146,8 +152,8 @@ func (f *Fleet) suffer(hosts []string, m Manner) Loss {
 	return l
 }
 
-// Each rehearses the loss of every combination of k hosts that are not in
-// maintenance, in the order of their names.
+// Each rehearses the loss of every combination of k hosts that answer and are not
+// in maintenance, in the order of their names.
 func (f *Fleet) Each(k int, m Manner) iter.Seq[Loss] {
 	return func(yield func(Loss) bool) {
 		for hosts := range place.Combinations(f.open(), k) {
@@ -176,7 +182,7 @@ func (f *Fleet) Combinations(k int) int {
 func (f *Fleet) open() []string {
 	var out []string
 	for _, h := range f.pol.Hosts {
-		if !h.Maintenance {
+		if !h.Maintenance && !f.silent[h.Name] {
 			out = append(out, h.Name)
 		}
 	}

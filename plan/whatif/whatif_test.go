@@ -165,3 +165,24 @@ func BenchmarkMatrix(b *testing.B) {
 		})
 	}
 }
+
+// TestWhatIsDownAlreadyCountsForTheBreaker: a host that did not answer takes no
+// guest, is not lost once more, and leaves the breaker less to bear.
+func TestWhatIsDownAlreadyCountsForTheBreaker(t *testing.T) {
+	f := drawn(t, fleetOf(4, 4, 1, 24))
+	m := ask(t, f, whatif.Question{})
+	if len(m.Losses) != 4 || !m.OK() {
+		t.Fatalf("%d losses, %v", len(m.Losses), m.Violations)
+	}
+	rooms := f.Rooms
+	rooms.Hosts[0].Closed = "did not answer"
+	m = ask(t, whatif.New(f.Config, rooms, whatif.Assumed()), whatif.Question{})
+	if len(m.Losses) != 3 {
+		t.Fatalf("%d losses", len(m.Losses))
+	}
+	for _, l := range m.Losses {
+		if !strings.Contains(l.Stopped, "2 of 4 hosts are lost, and max_lost permits 1") {
+			t.Errorf("loss of %v: %q", l.Hosts, l.Stopped)
+		}
+	}
+}
