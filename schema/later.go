@@ -30,11 +30,6 @@ func laterValues(cfg *Config) []unused {
 			out = append(out, unused{"source", "images from a URL", i.At("source")})
 		}
 	}
-	for _, v := range cfg.VMs {
-		if v.Firmware == "uefi" {
-			out = append(out, unused{"firmware", "UEFI", v.At("firmware")})
-		}
-	}
 	return out
 }
 

@@ -159,6 +159,7 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 			}
 		}
 	}
+	later = append(later, b.patchLater(s.fact.LiveXML, fields)...)
 	devOps, devNow, devLater := b.liveDevices(&run)
 	grow, grown := b.growOps(&run)
 	ops, now = append(append(ops, devOps...), grow...), append(append(now, devNow...), grown...)
@@ -183,8 +184,12 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 // under pressure stops a little short.
 func (b *builder) driftsAlone(f facet, run *lx.Domain) bool {
 	switch f.path {
-	case "description", "vcpus":
+	case "description":
 		return true
+	case "vcpus":
+		// A guest gives up CPUs only when it wishes: it is asked when its definition
+		// changes, and what it keeps then it keeps until its next start.
+		return vcpusOf(sighting{dom: run}) < b.vm.VCPUs
 	case "memory":
 		return memoryOf(sighting{dom: run}) < uint64(b.vm.Memory)/balloonSlack*(balloonSlack-1)
 	}
