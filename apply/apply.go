@@ -38,6 +38,7 @@ type Event struct {
 	Elapsed time.Duration
 	Part    uint64 // of Whole, in the operation's own unit
 	Whole   uint64 // 0: not known
+	Note    string // with Progress: what it is at, in words; may be empty
 }
 
 // Options of a run.
@@ -48,6 +49,8 @@ type Options struct {
 	Guard Guard
 	// Report is called from one goroutine at a time; it may be nil.
 	Report func(Event)
+	// Note says in words what an operation under way is at; it may be nil.
+	Note func(plan.Op) string
 	// Now is the clock that elapsed times are measured with.
 	Now func() time.Time
 	// Stop, once closed, lets what is under way finish and begins nothing more.
@@ -132,7 +135,11 @@ func (r *run) do(ctx context.Context, j *Job) {
 	}
 	if err == nil {
 		err = r.x.Do(ctx, j.Op, func(done, total uint64) {
-			r.events <- ended{j, Event{Op: j.Op, Stage: Progress, Part: done, Whole: total}}
+			e := Event{Op: j.Op, Stage: Progress, Part: done, Whole: total}
+			if r.opts.Note != nil {
+				e.Note = r.opts.Note(j.Op)
+			}
+			r.events <- ended{j, e}
 		})
 	}
 	if err != nil {

@@ -147,7 +147,7 @@ func because(c Change) string {
 func renderChange(w io.Writer, s Style, c Change) {
 	where := ""
 	switch {
-	case c.Dest != "":
+	case c.Dest != "" && c.Dest != c.Host:
 		where = " from " + c.Host + " to " + c.Dest
 	case c.Host != "":
 		where = " on " + c.Host

@@ -179,25 +179,7 @@ func (h *host) maintenance() bool { return h.inMaint || h.drained }
 func (h *host) counts() bool { return !h.maintenance() && !h.removed }
 
 // proving are the devices whose off is a proof, by level, in the order of levels.
-func (h *host) proving() [][]int {
-	var out [][]int
-	last := 0
-	for level := 1; level <= 1000 && last < len(h.pol.Fences); level++ {
-		var at []int
-		for i, f := range h.pol.Fences {
-			if f.Level == level {
-				last++
-				if f.Proves {
-					at = append(at, i)
-				}
-			}
-		}
-		if len(at) > 0 {
-			out = append(out, at)
-		}
-	}
-	return out
-}
+func (h *host) proving() [][]int { return h.pol.proving() }
 
 // recount begins the counting of an outage again.
 func (h *host) recount(now Instant) {

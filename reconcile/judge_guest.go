@@ -374,7 +374,7 @@ func hostSilent(m *Machine, g *guest) (verdict, bool) {
 // has shown that they hold.
 func (m *Machine) byLocks(g *guest) (verdict, bool) {
 	h := g.home
-	if !m.pol.Locks || len(h.proving()) > 0 || h.state != Down || g.pol.local() || m.now < g.retryAt {
+	if !m.pol.Locks || len(h.proving()) > 0 || h.state != Down || g.pol.local() || g.pol.lockless() || m.now < g.retryAt {
 		return verdict{}, false
 	}
 	barred := m.barred(g, true)
@@ -434,10 +434,11 @@ func hostOff(m *Machine, g *guest) (verdict, bool) {
 	if g.def == nil {
 		return verdict{state: Held, why: fmt.Sprintf("%s is off, and its definition there was never seen: `3rc apply` makes it again, or bring the host back", h.name)}, true
 	}
+	rung, wait, _ := g.pol.OnLoss()
 	if g.pol.local() {
-		return m.localLost(g), true
+		return m.localLost(g, rung, wait), true
 	}
-	if g.pol.Ladder.Relocate.Attempts == 0 {
+	if rung == NoRung {
 		return verdict{state: Held, why: fmt.Sprintf("%s is off, and its recovery has no relocate: bring the host back", h.name)}, true
 	}
 	if m.left(g, Relocate) == 0 {
@@ -466,11 +467,11 @@ func (g *guest) waitingState() GuestState {
 
 // localLost: a reboot beats an installation, so that a guest whose disk is only
 // on a lost host waits before it is installed elsewhere.
-func (m *Machine) localLost(g *guest) verdict {
+func (m *Machine) localLost(g *guest, rung Rung, wait time.Duration) verdict {
 	h := g.home
-	due := g.lostAt.Add(longWait)
+	due := g.lostAt.Add(wait)
 	switch {
-	case m.left(g, Reinstall) == 0:
+	case rung == NoRung || m.left(g, Reinstall) == 0:
 		return verdict{state: Held, why: fmt.Sprintf("a disk of it is only on %s, which is off: it waits until that returns", h.name)}
 	case m.now < due:
 		m.wakeGuestAt(g, due)
@@ -510,7 +511,7 @@ func leaving(m *Machine, g *guest) (verdict, bool) {
 // moveWish takes a running guest off its host: to the one that a person wants, or
 // to any.
 func (m *Machine) moveWish(g *guest, to string) *Wish {
-	w := &Wish{Guest: g.name, Kind: Move, Host: g.home.name, Live: true, Target: to, Barred: m.barred(g, true), Why: "a person ordered it to " + to}
+	w := &Wish{Guest: g.name, Kind: Move, Host: g.home.name, Live: true, Target: to, Barred: m.barredMove(g), Why: "a person ordered it to " + to}
 	if to == "" {
 		w.Why = g.home.name + " is in maintenance"
 	}

@@ -81,7 +81,7 @@ func (m *Machine) lossProspect(g *guest, h *host, fence bool) Prospect {
 		p.Why = quitText
 	case g.def == nil:
 		p.Why = "its definition was never seen: it waits for the host"
-	case g.pol.local() && m.left(g, Reinstall) > 0:
+	case g.pol.local() && g.pol.bound() == "" && m.left(g, Reinstall) > 0:
 		p.Why = fmt.Sprintf("a disk of it is only there: if the host is not back within %s, it is reinstalled elsewhere", longWait)
 	case g.pol.local():
 		p.Why = "a disk of it is only there: it waits for the host"

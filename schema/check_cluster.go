@@ -94,6 +94,7 @@ func (c *checker) watch(w *Watch) {
 	case !local && w.TokenFile.Empty() && w.ClientCA == "":
 		c.warn("Callers that nobody knows", "The watch listens to other machines, and has no way to know who calls: it answers nobody but callers on its own machine, and takes no orders there. Set token_file, or cert_file, key_file and client_ca, or listen on 127.0.0.1.", w.At("listen"))
 	}
+	c.installListen(w)
 	switch {
 	case w.CertFile != "" && w.KeyFile.Empty():
 		c.fail("Half a certificate", "cert_file needs key_file beside it.", w.At("cert_file"))
@@ -101,6 +102,24 @@ func (c *checker) watch(w *Watch) {
 		c.fail("Half a certificate", "key_file needs cert_file beside it.", w.At("key_file"))
 	case w.ClientCA != "" && w.CertFile == "":
 		c.fail("Half a certificate", "client_ca checks callers over TLS, which needs cert_file and key_file.", w.At("client_ca"))
+	}
+}
+
+func (c *checker) installListen(w *Watch) {
+	if w.Install == "" {
+		return
+	}
+	rest, tls := strings.CutPrefix(w.Install, "https://")
+	host, port, err := net.SplitHostPort(strings.TrimPrefix(rest, "http://"))
+	n, perr := strconv.Atoi(port)
+	ip := net.ParseIP(host)
+	switch {
+	case err != nil || perr != nil || n < 0 || n > 65535:
+		c.fail("Wrong value", "install_listen must be an address and a port, as in \"10.0.0.5:9434\" or \"https://10.0.0.5:9434\".", w.At("install_listen"))
+	case ip != nil && ip.IsLoopback() || host == "localhost":
+		c.fail("Wrong value", "install_listen is for guests, which do not reach this machine by a loopback address. Give the address of an interface that they reach.", w.At("install_listen"))
+	case tls && w.CertFile == "":
+		c.fail("Missing attribute", "install_listen with https:// needs cert_file and key_file.", w.At("install_listen"))
 	}
 }
 

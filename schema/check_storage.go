@@ -131,6 +131,7 @@ func (c *checker) kickstart(k *Kickstart) {
 	case k.Cmdline != nil && k.Kernel == "":
 		c.fail("Missing attribute", "cmdline is the command line of a kernel, and there is none. Set kernel and initrd.", k.At("cmdline"))
 	}
+	c.delivery(k)
 	for _, a := range []struct{ name, value string }{{"kernel", k.Kernel}, {"initrd", k.Initrd}} {
 		if hasScheme(a.value) && !strings.HasPrefix(a.value, "https://") && !strings.HasPrefix(a.value, "http://") {
 			c.fail("Wrong value", fmt.Sprintf("%s must be a file, or a URL that begins with https:// or http://.", a.name), k.At(a.name))
@@ -144,6 +145,23 @@ func (c *checker) kickstart(k *Kickstart) {
 	}
 }
 
+// delivery: which installer reads its file from where (Anaconda's boot options
+// inst.ks, the Debian installer's preseed/file and url, cloud-init's NoCloud).
+func (c *checker) delivery(k *Kickstart) {
+	switch d := k.DeliveredBy(); {
+	case k.Content == nil && k.Delivery != "":
+		c.fail("Nothing to deliver", "delivery says how content reaches the installer, and there is no content. Remove delivery, or set content.", k.At("delivery"))
+	case d == "seed" && (k.Format == "kickstart" || k.Format == "preseed"):
+		c.fail("Wrong value", fmt.Sprintf("An installer of format %q does not look for a NoCloud seed. Use initrd or http.", k.Format), k.At("delivery"))
+	case d == "initrd" && (k.Format == "autoinstall" || k.Format == "cloud-init"):
+		c.fail("Wrong value", fmt.Sprintf("What reads a file of format %q looks for a NoCloud seed or a server, and not into the initrd. Use seed or http.", k.Format), k.At("delivery"))
+	case d == "http" && k.Format == "cloud-init":
+		c.fail("Wrong value", "A guest of format \"cloud-init\" boots from its own disk, and is told of no server. Use seed.", k.At("delivery"))
+	case d == "initrd" && k.Initrd == "" && k.Content != nil && k.Kernel != "":
+		c.fail("Missing attribute", "content is appended to the installer's initrd, and there is none. Set initrd, or delivery = \"http\".", k.Range)
+	}
+}
+
 func (c *checker) disk(v *VM, d *Disk) {
 	if d.Pool == nil {
 		return
@@ -154,6 +172,8 @@ func (c *checker) disk(v *VM, d *Disk) {
 		c.fail("Impossible name", fmt.Sprintf("%q cannot be the label of a disk: its volume is called GUEST.DISK.GENERATION, so that a dot in it could give two guests one volume name. Use a dash.", d.Label), d.Range)
 	case d.Label == "seed":
 		c.fail("Reserved label", "The disk \"seed\" is the one that cloud_init makes. Give this disk another label.", d.Range)
+	case d.Label == "installer":
+		c.fail("Reserved label", "The disk \"installer\" is the one that an installation makes for its own files. Give this disk another label.", d.Range)
 	case d.Volume != "":
 		for _, a := range []string{"size", "image", "clone", "on_delete"} {
 			if d.Has(a) {

@@ -9,13 +9,6 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// laterBlocks are the top-level blocks that this version accepts and does not
-// act on, and what they belong to. Attributes and nested blocks say it with the
-// tag later; values of attributes are in laterValues.
-var laterBlocks = map[string]string{
-	"kickstart": "installation",
-}
-
 // laterValues are the values of attributes that this version does not act on.
 func laterValues(cfg *Config) []unused {
 	var out []unused
@@ -24,11 +17,6 @@ func laterValues(cfg *Config) []unused {
 	}
 	if s := cfg.Cluster.State; s != nil && s.Type == "etcd" {
 		out = append(out, unused{"state \"etcd\"", "etcd", s.Range})
-	}
-	for _, i := range cfg.Images {
-		if strings.HasPrefix(i.URL, "https:") {
-			out = append(out, unused{"source", "images from a URL", i.At("source")})
-		}
 	}
 	return out
 }
@@ -48,10 +36,6 @@ type unused struct {
 func (s *scope) laters(cfg *Config) hcl.Diagnostics {
 	all := laterValues(cfg)
 	for _, set := range s.sets {
-		if topic := laterBlocks[set.kind]; topic != "" {
-			all = append(all, unused{set.kind, topic, set.block.DefRange()})
-			continue
-		}
 		all = append(all, laterIn(nounOf(top[kindIndex(set.kind)].typ), set.block.Body)...)
 	}
 	byTopic := map[string][]unused{}

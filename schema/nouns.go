@@ -125,6 +125,7 @@ type Watch struct {
 	CertFile  string `hcl:"cert_file" doc:"TLS certificate."`
 	KeyFile   Text   `hcl:"key_file" doc:"Key of the TLS certificate."`
 	ClientCA  string `hcl:"client_ca" doc:"Certificate authority of permitted clients."`
+	Install   string `hcl:"install_listen" doc:"Address and port on which installers fetch their files and call back, only while an installation runs; with https:// before it over TLS, by cert_file and key_file. Default: the address of this machine by which the guest is reached, and any free port."`
 }
 
 // Notify is one way of telling people.
@@ -282,7 +283,7 @@ type Network struct {
 	Mode     string            `hcl:"mode" enum:"bridge|nat|route|isolated" doc:"How guests reach others."`
 	Bridge   string            `hcl:"bridge" doc:"bridge: the host's bridge; else the name of the bridge that libvirt makes."`
 	Bridges  map[string]string `hcl:"bridges" doc:"Where a host calls the bridge otherwise: { HOST = BRIDGE }."`
-	VLAN     int               `hcl:"vlan" min:"1" doc:"VLAN tag, for an Open vSwitch bridge." later:"Open vSwitch"`
+	VLAN     int               `hcl:"vlan" min:"1" doc:"VLAN tag of all guests on it, for an Open vSwitch bridge."`
 	Address  string            `hcl:"address" doc:"nat, route, isolated: the host's own address with prefix length."`
 	DHCP     *DHCP             `hcl:"dhcp" doc:"nat, route, isolated: a DHCP server."`
 }
@@ -293,15 +294,19 @@ type DHCP struct {
 	Start  string            `hcl:"start" required:"true" doc:"First address."`
 	End    string            `hcl:"end" required:"true" doc:"Last address."`
 	Leases map[string]string `hcl:"leases" doc:"Fixed addresses: { MAC = ADDRESS }."`
+
+	BootFile   string `hcl:"boot_file" doc:"PXE: file that a guest boots over the network, as in \"pxelinux.0\"."`
+	BootServer string `hcl:"boot_server" doc:"PXE: TFTP server that has boot_file. Default: the host itself, out of tftp_root."`
+	TFTPRoot   string `hcl:"tftp_root" doc:"PXE: directory on the hosts that the network's own TFTP server gives out."`
 }
 
 // Image is what a disk begins as a copy of.
 type Image struct {
 	Block
 	Ident
-	URL    string `hcl:"source" doc:"File, or https URL."`
-	SHA256 string `hcl:"sha256" doc:"Checksum of the file, hexadecimal."`
-	From   *Ref   `hcl:"from" ref:"kickstart" doc:"Built once by an installation, rebuilt when the profile changes." later:"installation"`
+	URL    string `hcl:"source" doc:"File, or https URL. What has a URL is downloaded by plan and apply on the machine where they run, once, and resumed if it breaks off."`
+	SHA256 string `hcl:"sha256" doc:"Checksum of the file, hexadecimal. With it, a download that is here already asks nobody."`
+	From   *Ref   `hcl:"from" ref:"kickstart" doc:"Built once by an installation, rebuilt when the profile changes." later:"golden images"`
 }
 
 // Kickstart is an unattended installation.
@@ -315,7 +320,23 @@ type Kickstart struct {
 	Content       *Template `hcl:"content" doc:"The installer's file. Evaluated for each guest, which it sees as self."`
 	InstallMemory Size      `hcl:"install_memory" doc:"Memory during the installation; default: the guest's."`
 	Timeout       Duration  `hcl:"timeout" default:"30m" doc:"Longest time that one installation may take."`
+	Delivery      string    `hcl:"delivery" enum:"initrd|http|seed" doc:"How the installer gets content: appended to its initrd, from 3rc by HTTP, or on a NoCloud seed disk. Default: initrd for kickstart and preseed, seed for autoinstall and cloud-init."`
 }
+
+// DeliveredBy is how the content reaches the installer.
+func (k *Kickstart) DeliveredBy() string {
+	switch {
+	case k.Delivery != "":
+		return k.Delivery
+	case k.Format == "autoinstall" || k.Format == "cloud-init":
+		return "seed"
+	}
+	return "initrd"
+}
+
+// Boots tells whether an installer is booted from its own kernel. cloud-init is
+// none: the guest's first boot from its image is the installation.
+func (k *Kickstart) Boots() bool { return k.Kernel != "" && k.Format != "cloud-init" }
 
 // VM is a guest.
 type VM struct {
@@ -334,7 +355,7 @@ type VM struct {
 	Disks          []Disk   `hcl:"disk" doc:"Disks, in the order in which the guest sees them at creation."`
 	NICs           []NIC    `hcl:"nic" doc:"Network interfaces."`
 	CloudInit      *CloudIn `hcl:"cloud_init" doc:"Seed for cloud-init (NoCloud): a small disk that the guest reads at its first start."`
-	Kickstart      *Ref     `hcl:"kickstart" ref:"kickstart" doc:"Unattended installation." later:"installation"`
+	Kickstart      *Ref     `hcl:"kickstart" ref:"kickstart" doc:"Unattended installation: of a new guest whose first disk has no image, and of every guest by a reinstall."`
 	Hysteresis     *Ref     `hcl:"hysteresis" ref:"hysteresis" doc:"Thresholds by which it is judged. Default: the block named \"guests\"."`
 	Recovery       *Ref     `hcl:"recovery" ref:"recovery" doc:"What is done when it fails. Default: the block named \"default\", else \"standard\", else three restarts and three other hosts within an hour."`
 	Priority       int      `hcl:"priority" default:"0" doc:"Higher is placed and started first."`
@@ -373,7 +394,7 @@ type Disk struct {
 	Cache         string `hcl:"cache" enum:"none|writeback|writethrough|directsync|unsafe" doc:"Cache mode; default: libvirt's."`
 	Clone         string `hcl:"clone" default:"copy" enum:"copy|backing" doc:"A full copy, or an overlay on the base image."`
 	OnDelete      string `hcl:"on_delete" default:"keep" enum:"keep|delete" doc:"delete: removed with its guest."`
-	CopyOnMigrate bool   `hcl:"copy_on_migrate" default:"false" doc:"A disk on a local pool is copied by a live migration." later:"copy_on_migrate"`
+	CopyOnMigrate bool   `hcl:"copy_on_migrate" default:"false" doc:"A disk on a local pool is copied by a live migration; when the guest runs at the destination, the old volume is deleted. It needs a pool of that name there."`
 }
 
 // NIC of a guest.

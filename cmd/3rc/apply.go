@@ -99,7 +99,7 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 		}
 	}
 	if watch != nil {
-		return a.handOver(ctx, watch, p, f)
+		return a.handOver(ctx, watch, p, f, api.ApplyRequest{Targets: f.choice.Targets, Replace: f.choice.Replace})
 	}
 	return a.carryOut(ctx, cfg, fleet, p, &content.Source{Config: cfg, Images: seen.Images}, f.parallelism)
 }
@@ -218,10 +218,13 @@ func (a *app) confirm(question, want string) error {
 func (a *app) carryOut(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, p *plan.Plan, src *content.Source, parallelism int) error {
 	a.applying.Store(true)
 	pr := newProgress(a, p)
-	result := apply.Run(ctx, p, fleet.Executor(src), apply.Options{
+	site := a.newSite(installLogs()).Use(cfg, src.Images)
+	src.Installers = site
+	result := apply.Run(ctx, p, fleet.Executor(src).Installing(installers{site}), apply.Options{
 		Parallelism: parallelism, Now: time.Now, Stop: a.stop,
 		Guard:  notTwice(fleet),
 		Report: pr.report,
+		Note:   site.Stage,
 	})
 	pr.end()
 	return a.finish(p, result)
@@ -231,7 +234,7 @@ func (a *app) carryOut(ctx context.Context, cfg *schema.Config, fleet *libvirt.F
 // guest: what was true when the plan was made may not be any more.
 func notTwice(fleet *libvirt.Fleet) apply.Guard {
 	return func(ctx context.Context, op plan.Op) error {
-		if op.Verb != plan.DomainStart {
+		if op.Verb != plan.DomainStart && op.Verb != plan.DomainInstall {
 			return nil
 		}
 		live, unseen := fleet.Holders(ctx, op.UUID, op.Name, op.Host)

@@ -38,16 +38,18 @@ func (a *app) watchOf(ctx context.Context, cfg *schema.Config, f applyFlags) (*a
 	return c, nil
 }
 
-// handOver has the watch carry a plan out, and tells of it as apply itself does.
-func (a *app) handOver(ctx context.Context, c *api.Client, p *plan.Plan, f applyFlags) error {
+// handOver has the watch carry a plan out, which it makes again by the request, and
+// tells of it as apply itself does.
+func (a *app) handOver(ctx context.Context, c *api.Client, p *plan.Plan, f applyFlags, q api.ApplyRequest) error {
 	ops := map[int]plan.Op{}
 	for _, op := range p.Ops {
 		ops[op.ID] = op
 	}
 	pr := newProgress(a, p)
 	var res apply.Result
-	err := c.Apply(ctx, api.ApplyRequest{Digest: p.Digest(), Targets: f.choice.Targets, Replace: f.choice.Replace, Parallelism: f.parallelism}, func(e api.ApplyEvent) {
-		ev := apply.Event{Op: ops[e.Op], Stage: apply.Stage(e.Stage), Elapsed: time.Duration(e.Elapsed), Part: e.Part, Whole: e.Whole}
+	q.Digest, q.Parallelism = p.Digest(), f.parallelism
+	err := c.Apply(ctx, q, func(e api.ApplyEvent) {
+		ev := apply.Event{Op: ops[e.Op], Stage: apply.Stage(e.Stage), Elapsed: time.Duration(e.Elapsed), Part: e.Part, Whole: e.Whole, Note: e.Note}
 		if e.Error != "" {
 			ev.Err = errors.New(e.Error)
 		}

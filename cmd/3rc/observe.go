@@ -35,7 +35,7 @@ func (s *sight) flags(c *cobra.Command) {
 // them.
 func (a *app) see(ctx context.Context, cfg *schema.Config, s sight) (inventory.Snapshot, error) {
 	if s.offline != "" {
-		return a.observed(cfg, s.offline)
+		return a.observed(ctx, cfg, s.offline)
 	}
 	fleet := a.fleet(cfg)
 	defer fleet.Close()
@@ -56,7 +56,7 @@ func (a *app) see(ctx context.Context, cfg *schema.Config, s sight) (inventory.S
 
 // observed reads an observation. Of an image that it does not have, which came
 // into the files since, the file is inspected.
-func (a *app) observed(cfg *schema.Config, name string) (inventory.Snapshot, error) {
+func (a *app) observed(ctx context.Context, cfg *schema.Config, name string) (inventory.Snapshot, error) {
 	r, err := os.Open(name)
 	if err != nil {
 		return inventory.Snapshot{}, fmt.Errorf("-offline: %w", err)
@@ -72,7 +72,7 @@ func (a *app) observed(cfg *schema.Config, name string) (inventory.Snapshot, err
 	}
 	seen := o.Snapshot(hosts)
 	images := map[string]inventory.Image{}
-	later := schema.Config{}
+	later := schema.Config{VMs: cfg.VMs}
 	for _, i := range cfg.Images {
 		if img, ok := seen.Images[i.Address]; ok {
 			images[i.Address] = img
@@ -80,7 +80,18 @@ func (a *app) observed(cfg *schema.Config, name string) (inventory.Snapshot, err
 			later.Images = append(later.Images, i)
 		}
 	}
-	for address, img := range content.Inspect(&later, dirOf(a.chdir)) {
+	for _, k := range cfg.Kickstarts {
+		kernel, known := seen.Images[inventory.KernelOf(k.Address)]
+		if !known {
+			later.Kickstarts = append(later.Kickstarts, k)
+			continue
+		}
+		images[inventory.KernelOf(k.Address)] = kernel
+		if initrd, known := seen.Images[inventory.InitrdOf(k.Address)]; known {
+			images[inventory.InitrdOf(k.Address)] = initrd
+		}
+	}
+	for address, img := range content.Inspect(ctx, &later, dirOf(a.chdir), nil) {
 		images[address] = img
 	}
 	seen.Images = images

@@ -134,7 +134,7 @@ type files struct {
 func newFiles(a *app) *files { return &files{app: a, key: rand.Text()} }
 
 // read reads the directory. An error is all that is wrong, in lines.
-func (f *files) read(context.Context) (*loop.Loaded, error) {
+func (f *files) read(ctx context.Context) (*loop.Loaded, error) {
 	given, err := f.app.settings()
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (f *files) read(context.Context) (*loop.Loaded, error) {
 		}
 		return nil, errors.New(strings.Join(lines, "; "))
 	}
-	return &loop.Loaded{Config: cfg, Images: content.Inspect(cfg, dirOf(f.app.chdir)), Digest: rec.digest(f.key, given)}, nil
+	return &loop.Loaded{Config: cfg, Images: content.Inspect(ctx, cfg, dirOf(f.app.chdir), nil), Digest: rec.digest(f.key, given)}, nil
 }
 
 // watch says on the channel when the files may have changed, until ctx ends. That

@@ -72,7 +72,7 @@ func (a *app) watch(ctx context.Context, f watchFlags) error {
 		return err
 	}
 	defer st.Close()
-	e := newEdges(a, st)
+	e := newEdges(a, st, statePath(cfg))
 	defer e.close()
 	var l *loop.Loop
 	journal := store.NewJournal(statePath(cfg), store.JournalOptions{Memory: func() (*reconcile.Memory, time.Time) { return l.Remembered() }})

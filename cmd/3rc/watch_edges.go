@@ -12,6 +12,7 @@ import (
 	"3rc/plan"
 	"3rc/providers/content"
 	"3rc/providers/fence"
+	"3rc/providers/install"
 	"3rc/providers/libvirt"
 	"3rc/providers/probe"
 	"3rc/providers/store"
@@ -29,6 +30,7 @@ type edges struct {
 	fleet  *libvirt.Fleet
 	pool   *probe.Pool
 	learnt *probe.Memory
+	site   *install.Site
 	now    atomic.Pointer[wiring]
 
 	mu    sync.Mutex
@@ -45,10 +47,11 @@ type wiring struct {
 	devices  map[string][]fence.Device
 }
 
-func newEdges(a *app, st *store.File) *edges {
+func newEdges(a *app, st *store.File, dir string) *edges {
 	e := &edges{app: a, store: st, pool: probe.NewPool(), hosts: map[string]*schema.Host{}}
 	e.fleet = libvirt.New(nil, a.log.Debug)
 	e.learnt = probe.Remember(e.fleet)
+	e.site = a.newSite(filepath.Join(dir, "install"))
 	for name, h := range st.Hosts() {
 		e.hosts[name] = &schema.Host{Ident: schema.Ident{Name: name}, URI: h.URI}
 	}
@@ -80,7 +83,7 @@ func (e *edges) use(cfg *schema.Config, images map[string]inventory.Image, still
 	}
 	e.hosts = want
 	w := &wiring{cfg: cfg, guests: map[string]*schema.VM{}, probes: map[string][]probe.Asker{}, devices: map[string][]fence.Device{}}
-	w.executor = e.fleet.Executor(&content.Source{Config: cfg, Images: images})
+	w.executor = e.installing(cfg, images)
 	for _, v := range cfg.VMs {
 		w.guests[v.Name] = v
 	}
@@ -255,6 +258,15 @@ func (e *edges) Plan(ctx context.Context, c *loop.Loaded, choice plan.Choice) (*
 	return makePlan(c.Config, inventory.Snapshot{Views: e.fleet.Look(ctx, lookLimit), Images: c.Images}, choice)
 }
 
+// Install looks at the hosts and plans as `3rc install` does.
+func (e *edges) Install(ctx context.Context, c *loop.Loaded, guest string) (*plan.Plan, error) {
+	vm, _, err := installable(c.Config, guest)
+	if err != nil {
+		return nil, err
+	}
+	return installation(c.Config, inventory.Snapshot{Views: e.fleet.Look(ctx, lookLimit), Images: c.Images}, vm)
+}
+
 // Carry carries a plan out as `3rc apply` does; the loop's own guard is asked too.
 func (e *edges) Carry(ctx context.Context, c *loop.Loaded, p *plan.Plan, o apply.Options) apply.Result {
 	alone, led := notTwice(e.fleet), o.Guard
@@ -264,7 +276,15 @@ func (e *edges) Carry(ctx context.Context, c *loop.Loaded, p *plan.Plan, o apply
 		}
 		return alone(ctx, op)
 	}
-	return apply.Run(ctx, p, e.fleet.Executor(&content.Source{Config: c.Config, Images: c.Images}), o)
+	o.Note = e.site.Stage
+	return apply.Run(ctx, p, e.installing(c.Config, c.Images), o)
+}
+
+// installing is an executor for a configuration, whose installers report to this
+// watch.
+func (e *edges) installing(cfg *schema.Config, images map[string]inventory.Image) *libvirt.Executor {
+	site := e.site.Use(cfg, images)
+	return e.fleet.Executor(&content.Source{Config: cfg, Images: images, Installers: site}).Installing(installers{site})
 }
 
 // unclaimLimit bounds the taking back of claims at the end; one that stays is

@@ -55,6 +55,7 @@ type sighting struct {
 	err  error           // its definition or mark cannot be read
 
 	adopted bool // not marked yet, and to be taken over
+	downed  bool // taken down before anything is made for it
 }
 
 // guest is a vm of the configuration and what was seen of it.
@@ -220,12 +221,14 @@ func keyGuest(address, stage string) string {
 }
 
 const (
-	stageClaimed = "claimed" // the names of its new volumes are known to be free
-	stageDefined = "defined" // its marked definition exists
-	stageReady   = "ready"   // its volumes are complete
-	stageSettled = "settled" // changes in place are done
-	stageStarted = "started"
-	stageGone    = "gone"
+	stageClaimed   = "claimed"   // the names of its new volumes are known to be free
+	stageDefined   = "defined"   // its marked definition exists
+	stageReady     = "ready"     // its volumes are complete
+	stagePrepared  = "prepared"  // it can be installed
+	stageInstalled = "installed" // its installer has ended with its token
+	stageSettled   = "settled"   // changes in place are done
+	stageStarted   = "started"
+	stageGone      = "gone"
 )
 
 // marshal renders a libvirt document of ours.

@@ -1,8 +1,6 @@
 package kinds
 
 import (
-	"time"
-
 	lx "libvirt.org/go/libvirtxml"
 
 	"3rc/plan"
@@ -50,9 +48,7 @@ func (x *healer) ops(c *plan.Change) []plan.Op {
 		op.Limit = shutdownLimit
 		return []plan.Op{op}
 	case plan.WishMigrate:
-		op := x.op(plan.DomainMigrate, x.w.Host)
-		op.Dest, op.On = c.Dest, x.r.allShared(x.vm)
-		return []plan.Op{op}
+		return x.migrate(c)
 	case plan.WishSweep:
 		return x.chain(append(x.destroy(), x.undefine(x.w.Host)))
 	case plan.WishSuspend:
@@ -65,6 +61,21 @@ func (x *healer) ops(c *plan.Change) []plan.Op {
 		return []plan.Op{op}
 	}
 	panic("kinds: no way for a wish to " + string(x.w.Kind))
+}
+
+// migrate moves the guest alive, and the disks that go along with it.
+func (x *healer) migrate(c *plan.Change) []plan.Op {
+	op := x.op(plan.DomainMigrate, x.w.Host)
+	op.Dest, op.On = c.Dest, true
+	fact, ok := x.r.in.View(x.w.Host).Find(inventory.Domain, x.vm.Name)
+	if !ok {
+		return []plan.Op{op}
+	}
+	before, after, note := x.r.copyOps(x.vm, look(x.w.Host, fact), &op)
+	if note != "" {
+		c.Note += "; " + note
+	}
+	return append(append(before, op), after...)
 }
 
 func (x *healer) destroy() []plan.Op {
@@ -126,16 +137,17 @@ func (x *healer) reinstall(c *plan.Change) []plan.Op {
 	if s.err != nil || s.mark == nil {
 		panic("kinds: a definition that was ours has no mark: " + x.vm.Name)
 	}
-	old := s.mark.Copy()
+	old, replaced := s.mark.Copy(), map[string]string{}
 	for i := range vm.Disks {
 		d := &vm.Disks[i]
 		if !renewed(x.vm, i) {
 			continue
 		}
-		if mv := old.Volume(d.Label); mv != nil {
+		if mv := old.Volume(d.Label); mv != nil && mv.Done {
 			mv.Aside, mv.Delete = true, false
+			replaced[d.Label] = mv.Name
 		}
-		if i == 0 && vm.Kickstart != nil && d.Image != nil {
+		if i == 0 && d.Image != nil && boots(x.r.in.Config, &vm) {
 			if img, ok := x.r.in.Seen.Images[d.Image.Address]; ok && d.Size == 0 {
 				d.Size = schema.Size(img.Virtual)
 			}
@@ -149,36 +161,31 @@ func (x *healer) reinstall(c *plan.Change) []plan.Op {
 		c.Wish = x.w
 		return nil
 	}
+	for _, d := range vm.Disks {
+		if now := b.mark.Volume(d.Label); now != nil && replaced[d.Label] != "" {
+			c.Fields = append(c.Fields, plan.Field{Path: "disk." + d.Label, Before: replaced[d.Label] + " (kept)", After: now.Name})
+		}
+	}
 	want := b.skeleton()
 	b.apply(want)
 	claimed := b.define(b.without(want), b.undone())
 	claimed.Provides, claimed.Requires = []string{keyGuest(vm.Address, stageDefined)}, []string{keyGuest(vm.Address, stageClaimed), x.key("off")}
-	last := b.define(want, b.mark)
-	last.Requires, last.Provides = append(b.volumeKeys(), keyGuest(vm.Address, stageDefined)), []string{keyGuest(vm.Address, stageReady)}
+	last := b.finish(want, stageReady)
 	var ops []plan.Op
 	for _, op := range x.destroy() {
 		op.Provides = []string{x.key("off")}
 		ops = append(ops, op)
 	}
 	ops = append(append(append(ops, b.claims...), claimed), b.storage...)
-	ops = append(ops, last)
+	ops = append(ops, last...)
 	if x.w.Host != host && x.w.Defined && !x.w.Gone {
 		op := x.undefine(x.w.Host)
-		op.Requires = []string{keyGuest(vm.Address, stageReady), x.key("off")}
+		op.Requires = []string{keyGuest(vm.Address, stageDefined), x.key("off")}
+		op.Requires = append(op.Requires, last[0].Provides...)
 		op.Provides = []string{keyGuest(vm.Address, stageSettled)}
 		ops = append(ops, op)
 	}
 	start := x.op(plan.DomainStart, host)
-	start.Requires = []string{keyGuest(vm.Address, stageReady), keyGuest(vm.Address, stageSettled), x.key("installed")}
-	if vm.Kickstart != nil {
-		in := x.op(plan.DomainInstall, host)
-		in.XML, in.Limit = last.XML, x.limit()
-		in.Requires = []string{keyGuest(vm.Address, stageReady), keyGuest(vm.Address, stageSettled)}
-		in.Provides = []string{x.key("installed")}
-		ops = append(ops, in)
-	}
+	start.Requires = []string{keyGuest(vm.Address, stageReady), keyGuest(vm.Address, stageSettled)}
 	return append(ops, start)
 }
-
-// limit bounds the installation.
-func (x *healer) limit() time.Duration { return time.Duration(x.r.in.Config.InstallTimeout(x.vm)) }

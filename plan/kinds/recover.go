@@ -106,6 +106,9 @@ func (r *recovery) guest(vm *schema.VM, g plan.GuestStanding, w *plan.Wish, b *b
 		return out
 	}
 	out.Host, out.Off, out.Priority = "", false, max(out.Priority, w.Lent)
+	if w.Kind == plan.WishReinstall {
+		out.Memory = max(out.Memory, installMemory(r.in.Config, vm))
+	}
 	if p := vm.Place; p != nil {
 		out.Prefer, out.Allow, out.Require = schema.Names(p.Prefer), schema.Names(p.Allow), p.Require
 	}
@@ -115,7 +118,11 @@ func (r *recovery) guest(vm *schema.VM, g plan.GuestStanding, w *plan.Wish, b *b
 		out.Allow = []string{w.Target}
 	}
 	out.Barred = map[string]string{}
-	for h, why := range b.of(&guest{vm: vm}) {
+	seen := &guest{vm: vm}
+	if fact, ok := r.in.View(w.Host).Find(inventory.Domain, vm.Name); ok && w.Kind == plan.WishMigrate {
+		seen.seen = []sighting{look(w.Host, fact)}
+	}
+	for h, why := range b.of(seen) {
 		out.Barred[h] = why
 	}
 	for h, why := range w.Barred {
@@ -154,9 +161,7 @@ func (r *recovery) change(w *plan.Wish, where placement) []plan.Change {
 }
 
 // yields finds guests that make room for one that has none, and does not run: a
-// move stops no healthy guest. They are only those that say
-// preempt = true, strictly lower, on a host that would then take it; the fewest,
-// of them the lowest.
+// move stops no healthy guest.
 func (r *recovery) yields(where placement) []plan.Change {
 	var out []plan.Change
 	gone := map[string]bool{}
@@ -165,15 +170,8 @@ func (r *recovery) yields(where placement) []plan.Change {
 		if !stuck || w.Kind == plan.WishMigrate {
 			continue
 		}
-		var best []place.Guest
-		for _, f := range u.Refusals {
-			if f.Code != place.Memory && f.Code != place.CPUs {
-				continue
-			}
-			if set := r.victims(w, f, gone); set != nil && (best == nil || len(set) < len(best)) {
-				best = set
-			}
-		}
+		busy := func(name string) bool { return gone[name] || r.busy(name) }
+		best := place.Yields(r.problem.Guests, r.problem.Guests[r.at[w.Guest]], u, busy)
 		for _, v := range best {
 			gone[v.Name] = true
 			vm := r.vms[v.Name]
@@ -185,38 +183,6 @@ func (r *recovery) yields(where placement) []plan.Change {
 		}
 	}
 	return out
-}
-
-// victims are those that would have to yield on one host.
-func (r *recovery) victims(w *plan.Wish, f place.Refusal, gone map[string]bool) []place.Guest {
-	winner := r.problem.Guests[r.at[w.Guest]]
-	var can []place.Guest
-	for _, g := range r.problem.Guests {
-		if g.Host == f.Host && !g.Off && g.Preempt && g.Priority < winner.Priority {
-			if gone[g.Name] || r.busy(g.Name) {
-				return nil // room is being made there already
-			}
-			can = append(can, g)
-		}
-	}
-	sort.Slice(can, func(i, j int) bool {
-		if can[i].Priority != can[j].Priority {
-			return can[i].Priority < can[j].Priority
-		}
-		if can[i].Memory != can[j].Memory {
-			return can[i].Memory > can[j].Memory
-		}
-		return can[i].Name < can[j].Name
-	})
-	lacks := f.Lacks
-	for i, g := range can {
-		lacks.Memory -= min(lacks.Memory, g.Memory)
-		lacks.CPUs -= min(lacks.CPUs, g.VCPUs)
-		if lacks.Memory == 0 && lacks.CPUs == 0 {
-			return can[:i+1]
-		}
-	}
-	return nil
 }
 
 func (r *recovery) busy(name string) bool {

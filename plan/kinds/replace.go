@@ -27,7 +27,7 @@ func (f *fleet) replace(g *guest, s sighting, where placement) plan.Change {
 			v.Aside, v.Delete = true, false
 		}
 	}
-	s.mark = &mark
+	s.mark, s.downed = &mark, true
 	b := f.builder(g.vm, s.host, s.fact.UUID, &s)
 	if b.hold != nil {
 		return *b.hold
@@ -46,7 +46,7 @@ func (f *fleet) replace(g *guest, s sighting, where placement) plan.Change {
 		c.Fields = append(c.Fields, field)
 	}
 	c.Fields = append(c.Fields, plan.Field{Path: "definition", Before: "as it is", After: "from the files alone", When: plan.Restart})
-	b.anewOps(&c, old, b.define(b.without(want), b.undone()), b.define(want, b.mark))
+	b.anewOps(&c, old, b.define(b.without(want), b.undone()), b.finish(want, stageReady, stageSettled))
 	return c
 }
 
@@ -82,7 +82,7 @@ func renewed(vm *schema.VM, i int) bool {
 
 // anewOps takes the guest down before anything else, so that whoever finds this
 // cut off finds a guest that is off, and goes on with what the mark says.
-func (b *builder) anewOps(c *plan.Change, s sighting, first, last plan.Op) {
+func (b *builder) anewOps(c *plan.Change, s sighting, first plan.Op, last []plan.Op) {
 	address, down := b.vm.Address, keyGuest(b.vm.Address, "down")
 	digest := plan.DefinitionDigest(s.fact.XML)
 	if s.fact.State.Live() {
@@ -99,10 +99,8 @@ func (b *builder) anewOps(c *plan.Change, s sighting, first, last plan.Op) {
 	first.Requires = []string{keyGuest(address, stageClaimed), down}
 	first.Provides = []string{keyGuest(address, stageDefined)}
 	c.Ops = append(append(c.Ops, first), b.storage...)
-	last.Expect.Power = plan.IsOff
-	last.Requires = append(b.volumeKeys(), keyGuest(address, stageDefined))
-	last.Provides = []string{keyGuest(address, stageReady), keyGuest(address, stageSettled)}
-	c.Ops = append(c.Ops, last)
+	last[0].Expect.Power = plan.IsOff
+	c.Ops = append(c.Ops, last...)
 	if s.fact.Autostart {
 		auto := b.op(plan.SetAutostart)
 		auto.Class, auto.Requires = inventory.Domain, []string{keyGuest(address, stageSettled)}

@@ -41,6 +41,7 @@ type builder struct {
 	storage []plan.Op // what makes the volumes
 	claims  []plan.Op // what sees that the names of new volumes are free, before the mark claims them
 	newborn bool      // nothing of the guest exists yet
+	install *installation
 	at      *sighting // the guest as it was seen, if it was
 	made    []string  // keys of the volumes that are made
 	hold    *plan.Change
@@ -61,6 +62,9 @@ func (f *fleet) builder(vm *schema.VM, host, uuid string, at *sighting) *builder
 	}
 	if vm.CloudInit != nil && b.hold == nil {
 		b.seed()
+	}
+	if b.hold == nil {
+		b.prepareInstall()
 	}
 	b.setAside()
 	return b
@@ -352,7 +356,7 @@ func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, at hostPool, mv *inv
 	}
 	base := BaseName(d.Image.Name, img)
 	mv.Base = base
-	op.Requires = append(op.Requires, b.base(d.Image.Address, p, at, base, img))
+	op.Requires = append(op.Requires, b.base(d.Image.Address, p, at, base, img, false))
 	x.Capacity.Value = sectors(max(uint64(d.Size), img.Virtual))
 	if d.Clone == "backing" {
 		x.BackingStore = &lx.StorageVolumeBackingStore{Path: at.path(at.def, base), Format: &lx.StorageVolumeTargetFormat{Type: img.Format}}
@@ -372,13 +376,18 @@ func BaseName(label string, img inventory.Image) string {
 //	there, and a finished volume was made from it     nothing to do
 //	begun by an apply that did not finish             deleted, uploaded anew
 //	anything else, there or not or not known          uploaded, or compared if it is there
-func (b *builder) base(address string, p *schema.Pool, at hostPool, name string, img inventory.Image) string {
+func (b *builder) base(address string, p *schema.Pool, at hostPool, name string, img inventory.Image, installer bool) string {
 	key := keyVolume(p.Name, name)
 	if !p.IsShared() {
 		key += " on " + b.host
 	}
 	_, found, certain := b.known(p, name)
 	whole, listed := b.f.bases[b.f.baseKey(b.host, p.Name, name)]
+	if installer {
+		// No mark outlives an installation that went well, and several may be under way
+		// at once: what another guest names may be on its way.
+		whole, listed = false, b.claimsAlone(name)
+	}
 	if found && whole {
 		return key
 	}
@@ -397,6 +406,22 @@ func (b *builder) base(address string, p *schema.Pool, at hostPool, name string,
 	op.XML = marshal(at.newVolume(name, max(img.Virtual, img.Size), img.Format))
 	b.storage = append(b.storage, op)
 	return key
+}
+
+// claimsAlone tells whether this guest's own mark names an installer's file, from an
+// attempt that did not finish, and no other guest's does.
+func (b *builder) claimsAlone(name string) bool {
+	if b.old == nil || !slices.ContainsFunc(b.old.Volumes, func(v inventory.MarkVolume) bool { return v.Base == name && !v.Done }) {
+		return false
+	}
+	for _, h := range b.f.in.Seen.Hosts() {
+		for _, fact := range b.f.in.View(h).Of(inventory.Domain) {
+			if fact.UUID != b.uuid && strings.Contains(fact.XML, name) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // seedDisk is the label of the disk that carries the NoCloud seed.
@@ -479,7 +504,7 @@ func SeedDigest(vm *schema.VM) string {
 
 // setAside notes the volumes whose disks the files no longer name.
 func (b *builder) setAside() {
-	wanted := map[string]bool{seedDisk: b.vm.CloudInit != nil}
+	wanted := map[string]bool{seedDisk: b.vm.CloudInit != nil, installerDisk: b.install != nil}
 	for _, d := range b.vm.Disks {
 		wanted[d.Label] = d.Volume == ""
 	}

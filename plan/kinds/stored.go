@@ -43,7 +43,7 @@ type Stored struct {
 // What 3rc calls the volumes that it makes: GUEST.DISK.GEN.FORMAT, and for a base
 // image LABEL.SHA12.FORMAT (language.md, "Lifecycle").
 var (
-	ourDisk = regexp.MustCompile(`^.+\.[^.]+\.[1-9][0-9]*\.(qcow2|raw|iso)$`)
+	ourDisk = regexp.MustCompile(`^.+\.[^.]+\.[1-9][0-9]*\.(qcow2|raw|iso|initrd)$`)
 	ourBase = regexp.MustCompile(`^.+\.[0-9a-f]{12}\.(qcow2|raw)$`)
 )
 

@@ -88,10 +88,7 @@ func (b *builder) definitionOps(c *plan.Change, s sighting, want *lx.Domain, fie
 		c.Fields = append(c.Fields, plan.Field{Path: strings.Replace(k, " ", ".", 1), Before: "absent", After: "made"})
 	}
 	c.Ops = append(c.Ops, b.storage...)
-	last := b.define(want, b.mark)
-	last.Requires = append(b.volumeKeys(), keyGuest(b.vm.Address, stageDefined))
-	last.Provides = ready
-	c.Ops = append(c.Ops, last)
+	c.Ops = append(c.Ops, b.finish(want, stageReady, stageSettled)...)
 }
 
 func incomplete(m *inventory.Mark) bool {

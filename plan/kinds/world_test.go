@@ -31,7 +31,9 @@ type world struct {
 
 func newWorld() *world {
 	return &world{fleet: fake.New(nil), images: map[string]inventory.Image{
-		"image.guest": {Path: "guest.qcow2", SHA256: strings.Repeat("ab12", 16), Size: 50 << 20, Virtual: 1 << 30, Format: "qcow2"},
+		"image.guest":         {Path: "guest.qcow2", SHA256: strings.Repeat("ab12", 16), Size: 50 << 20, Virtual: 1 << 30, Format: "qcow2"},
+		"kickstart.ks.kernel": {Path: "vmlinuz", SHA256: strings.Repeat("cd34", 16), Size: 8 << 20, Virtual: 8 << 20, Format: "raw"},
+		"kickstart.ks.initrd": {Path: "initrd", SHA256: strings.Repeat("ef56", 16), Size: 30 << 20, Virtual: 30 << 20, Format: "raw"},
 	}}
 }
 
@@ -153,6 +155,11 @@ func (w *world) command(d *datadriven.TestData) string {
 		return ""
 	case "files":
 		return listing(w.fleet.Files(words[0], args["dir"]))
+	case "installer": // installer of=GUEST: the XML that its installer would boot, and the marks around it
+		return w.installer(args["of"])
+	case "fails": // fails GUEST: its next installation
+		w.fleet.FailInstall(words[0], 1)
+		return ""
 	case "disks": // disks HOST GUEST: the sources of its disks, as libvirt has them
 		fact, _ := w.fleet.Look()[words[0]].Find(inventory.Domain, words[1])
 		return diskSources(fact.XML)
@@ -356,4 +363,37 @@ func edit(x *lx.Domain, args map[string]string) {
 			x.UUID = v
 		}
 	}
+}
+
+// installer shows what matters of a guest's installation, as it is planned now.
+func (w *world) installer(guest string) string {
+	p, err := w.plan(plan.Choice{})
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, op := range p.Ops {
+		var x lx.Domain
+		if op.Name != guest || op.XML == "" || x.Unmarshal(op.XML) != nil {
+			continue
+		}
+		fmt.Fprintf(&b, "%s", op.Verb)
+		if x.OS.Kernel != "" {
+			fmt.Fprintf(&b, " kernel=%s initrd=%s memory=%d", x.OS.Kernel, x.OS.Initrd, x.Memory.Value/1024)
+		}
+		fmt.Fprintf(&b, " off=%s reboot=%s", x.OnPoweroff, x.OnReboot)
+		for _, d := range x.Devices.Disks {
+			fmt.Fprintf(&b, " %s=%s", d.Target.Dev, d.Source.File.File)
+		}
+		for _, c := range x.Devices.Channels {
+			fmt.Fprintf(&b, " channel=%s", c.Target.VirtIO.Name)
+		}
+		b.WriteString("\n")
+		if mark, err := inventory.ReadMark(op.XML); err == nil {
+			for _, v := range mark.Volumes {
+				fmt.Fprintf(&b, "    %s done=%v aside=%v base=%s\n", v.Name, v.Done, v.Aside, v.Base)
+			}
+		}
+	}
+	return b.String()
 }

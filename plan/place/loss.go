@@ -27,7 +27,7 @@ func EachLoss(f Fleet, k int) iter.Seq[Loss] {
 				open = append(open, int32(h))
 			}
 		}
-		for hosts := range combinations(open, k) {
+		for hosts := range Combinations(open, k) {
 			if !yield(t.lose(hosts)) {
 				return
 			}
@@ -52,13 +52,13 @@ func LossesBy(f Fleet, label string) []Loss {
 	return losses
 }
 
-// combinations gives every choice of k, in lexical order. The slice is the same one each time.
-func combinations(from []int32, k int) iter.Seq[[]int32] {
-	return func(yield func([]int32) bool) {
+// Combinations gives every choice of k, in lexical order. The slice is the same one each time.
+func Combinations[T any](from []T, k int) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
 		if k < 0 || k > len(from) {
 			return
 		}
-		at, chosen := make([]int, k), make([]int32, k)
+		at, chosen := make([]int, k), make([]T, k)
 		for i := range at {
 			at[i] = i
 		}

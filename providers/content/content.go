@@ -11,10 +11,15 @@ import (
 )
 
 // Source opens what operations upload, by the names that they have for it:
-// image:ADDRESS and seed:ADDRESS.
+// image:ADDRESS, seed:ADDRESS and installer:ADDRESS@HOST.
 type Source struct {
 	Config *schema.Config
 	Images map[string]inventory.Image
+	// Installers opens what is given to an installer, by ADDRESS@HOST; nil: nothing is
+	// installed.
+	Installers interface {
+		Open(what string) (content io.ReadCloser, size int64, err error)
+	}
 }
 
 // Open gives the bytes and their number.
@@ -29,6 +34,10 @@ func (s *Source) Open(name string) (io.ReadCloser, int64, error) {
 			return nil, 0, fmt.Errorf("%s has no cloud_init", address)
 		}
 		return seed(vm)
+	case "installer":
+		if s.Installers != nil {
+			return s.Installers.Open(address)
+		}
 	}
 	return nil, 0, fmt.Errorf("there is no content %q", name)
 }

@@ -17,14 +17,9 @@ import (
 // seedLabel is the volume label by which cloud-init finds a NoCloud seed.
 const seedLabel = "cidata"
 
-// seed makes the ISO 9660 image of a guest's NoCloud seed (cloud-init,
-// "NoCloud" data source): meta-data, user-data and network-config.
+// seed makes a guest's NoCloud seed (cloud-init, "NoCloud" data source): meta-data,
+// user-data and network-config.
 func seed(vm *schema.VM) (io.ReadCloser, int64, error) {
-	dir, err := os.MkdirTemp("", "3rc-seed-")
-	if err != nil {
-		return nil, 0, err
-	}
-	defer os.RemoveAll(dir)
 	files := map[string]string{
 		"meta-data": fmt.Sprintf("instance-id: %s\nlocal-hostname: %s\n", InstanceID(vm), vm.Name),
 		"user-data": vm.CloudInit.UserData.Reveal(),
@@ -35,6 +30,21 @@ func seed(vm *schema.VM) (io.ReadCloser, int64, error) {
 	if !vm.CloudInit.NetworkConfig.Empty() {
 		files["network-config"] = vm.CloudInit.NetworkConfig.Reveal()
 	}
+	r, n, err := Seed(files)
+	if err != nil {
+		return nil, 0, fmt.Errorf("making the seed of %s: %w", vm.Address, err)
+	}
+	return r, n, nil
+}
+
+// Seed makes the ISO 9660 image of a NoCloud seed with these files, and gives its
+// bytes and their number.
+func Seed(files map[string]string) (io.ReadCloser, int64, error) {
+	dir, err := os.MkdirTemp("", "3rc-seed-")
+	if err != nil {
+		return nil, 0, err
+	}
+	defer os.RemoveAll(dir)
 	tree := filepath.Join(dir, "tree")
 	if err := os.Mkdir(tree, 0o700); err != nil {
 		return nil, 0, err
@@ -46,10 +56,10 @@ func seed(vm *schema.VM) (io.ReadCloser, int64, error) {
 	}
 	b, err := iso(filepath.Join(dir, "seed.iso"), tree)
 	if err != nil {
-		return nil, 0, fmt.Errorf("making the seed of %s: %w", vm.Address, err)
+		return nil, 0, err
 	}
 	if len(b) > kinds.SeedSize {
-		return nil, 0, fmt.Errorf("the cloud_init of %s is too long for a seed of %s", vm.Address, schema.Size(kinds.SeedSize))
+		return nil, 0, fmt.Errorf("its files are too long for %s", schema.Size(kinds.SeedSize))
 	}
 	return io.NopCloser(bytes.NewReader(b)), int64(len(b)), nil
 }

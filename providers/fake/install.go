@@ -104,9 +104,6 @@ func (p *process) fill(op plan.Op) {
 		}
 		was := o.file.content
 		o.file.content, o.file.whole = "installed:"+p.dom.name, true
-		if op.Content != "" {
-			o.file.content = "installed:" + op.Content
-		}
 		p.h.f.note(Event{Kind: Wrote, Host: p.h.name, Guest: p.dom.name, Volume: o.file.id, Content: was, Op: op})
 		return
 	}

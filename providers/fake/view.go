@@ -51,7 +51,11 @@ func (h *host) report(c *cachedView) {
 	}
 	for _, name := range sortedKeys(h.networks) {
 		n := h.networks[name]
-		v.Facts = append(v.Facts, inventory.Fact{Class: inventory.Network, Name: name, UUID: n.uuid, State: active(n.active), XML: n.def, Persistent: true, Autostart: n.autostart})
+		fact := inventory.Fact{Class: inventory.Network, Name: name, UUID: n.uuid, State: active(n.active), XML: n.def, Persistent: true, Autostart: n.autostart}
+		if n.active {
+			fact.LiveXML = n.live
+		}
+		v.Facts = append(v.Facts, fact)
 	}
 	pools := sortedKeys(h.pools)
 	for _, name := range pools {

@@ -55,8 +55,9 @@ type Contents interface {
 
 // Executor carries out the operations of a plan on a fleet's hosts.
 type Executor struct {
-	fleet    *Fleet
-	contents Contents
+	fleet      *Fleet
+	contents   Contents
+	installers Installers // nil: nothing is installed
 }
 
 // Executor returns an executor; contents may be nil if nothing is ever uploaded.
@@ -81,6 +82,7 @@ var verbs = map[plan.Verb]verb{
 	plan.NetworkStart:    {startNetwork, "starting network", quickLimit},
 	plan.NetworkStop:     {stopNetwork, "stopping network", quickLimit},
 	plan.NetworkUndefine: {undefineNetwork, "undefining network", quickLimit},
+	plan.NetworkUpdate:   {updateNetwork, "changing the DHCP server of network", quickLimit},
 
 	plan.VolumeCreate: {createVolume, "creating volume", copyLimit}, // it may be preallocated in full
 	plan.VolumeClone:  {cloneVolume, "copying to volume", copyLimit},
@@ -97,6 +99,7 @@ var verbs = map[plan.Verb]verb{
 	plan.DomainResume:    {resumeDomain, "resuming domain", quickLimit},
 	plan.DomainShutdown:  {shutdownDomain, "shutting down domain", 0}, // see shutdownDomain
 	plan.DomainDestroy:   {destroyDomain, "destroying domain", 2 * goneLimit},
+	plan.DomainInstall:   {installDomain, "installing domain", 0}, // see installDomain
 	plan.DomainUndefine:  {undefineDomain, "undefining domain", quickLimit},
 	plan.DomainMigrate:   {migrateDomain, "migrating domain", 0}, // see migrateDomain
 	plan.DomainAttach:    {attachDevice, "attaching a device to domain", quickLimit},

@@ -218,6 +218,8 @@ func connectFault(uri string, err error) error {
 	var e lv.Error
 	if kind == nil && errors.As(err, &e) {
 		switch {
+		case remedy(err) != "":
+			kind = ErrAuth
 		case says(e, "Connection refused", "Failed to connect socket to"): // the latter on this machine
 			kind = ErrRefused
 		case says(e, "authentication", "Authentication", "certificate", "Permission denied", "Host key verification"):
@@ -231,7 +233,33 @@ func connectFault(uri string, err error) error {
 	if kind == nil {
 		kind = ErrUnreachable
 	}
-	return &fault{kind: kind, text: "connecting to " + uri, err: err}
+	return &fault{kind: kind, text: "connecting to " + uri + remedy(err), err: err}
+}
+
+// remedies say what is wrong with how we and a host show who we are, and what to
+// do, by the words of libvirt 9 and OpenSSH 9 for it.
+var remedies = []struct{ words, say string }{
+	{"does not match the hostname", "the host's certificate is not for that name: write one that it has into the uri, or make it anew"},
+	{"Failed to verify peer's certificate", "the host's certificate is not of our authority: cacert.pem here is another one than it was made with"},
+	{"Server verification (of our certificate", "the host does not accept our certificate: it is of another authority, has run out, or is not in tls_allowed_dn_list there"},
+	{"Our own certificate", "our own certificate is not good for this: it has to be a client's, of the authority in cacert.pem"},
+	{"Host key verification failed", "the host's key is not the one that is known: compare it, then ssh-keyscan HOST >>~/.ssh/known_hosts"},
+	{"Permission denied (publickey", "the host does not accept our key: put the public one into ~USER/.ssh/authorized_keys there"},
+}
+
+// remedy names what to do about the error of a connection, "" if its own words
+// have to do.
+func remedy(err error) string {
+	var e lv.Error
+	if !errors.As(err, &e) {
+		return ""
+	}
+	for _, r := range remedies {
+		if says(e, r.words) {
+			return ": " + r.say + " (docs/tls.md)"
+		}
+	}
+	return ""
 }
 
 // dialKind classifies an error of our own dialling; nil if it is none.

@@ -29,6 +29,7 @@ type Fleet struct {
 	names []string
 	hosts map[string]*host
 	queue
+	uploads turns // of what is compared by its checksum, by POOL/NAME
 }
 
 // host has the two lanes of one host. With libvirt's test driver they are one and

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"3rc/plan"
+
+	lv "libvirt.org/go/libvirt"
 )
 
 // silentPort is a port that accepts and never answers.
@@ -222,5 +224,26 @@ func TestPlacesOfURIs(t *testing.T) {
 	}
 	if u := openURI("qemu+ssh://a/system?keyfile=/k", place{trans: "ssh"}); u != "qemu+ssh://a/system?keyfile=/k&no_tty=1" {
 		t.Error(u)
+	}
+}
+
+// TestWrongCredentialsAreToldWithTheRemedy: the words are those of libvirt 9.0 and
+// OpenSSH 9.2, as the lab's hosts gave them.
+func TestWrongCredentialsAreToldWithTheRemedy(t *testing.T) {
+	for words, want := range map[string]string{
+		"Certificate [session] owner does not match the hostname 10.77.0.12":              "not for that name",
+		"authentication failed: Failed to verify peer's certificate":                      "not of our authority",
+		"authentication failed: Server verification (of our certificate or IP address)":   "does not accept our certificate",
+		"Our own certificate /x/clientcert.pem failed validation against /x/cacert.pem":   "our own certificate",
+		"Cannot recv data: Host key verification failed.: Connection reset by peer":       "ssh-keyscan",
+		"Cannot recv data: root@10.77.0.12: Permission denied (publickey).: Connection r": "authorized_keys",
+	} {
+		err := connectFault("qemu+tls://h/system", lv.Error{Code: lv.ERR_SYSTEM_ERROR, Message: words})
+		if kindOf(err) != ErrAuth || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "docs/tls.md") {
+			t.Errorf("%s: %v, %v", words, kindOf(err), err)
+		}
+	}
+	if err := connectFault("qemu+tls://h/system", lv.Error{Message: "something else"}); strings.Contains(err.Error(), "docs/tls.md") {
+		t.Error(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"sync"
 
 	lv "libvirt.org/go/libvirt"
 )
@@ -21,6 +22,12 @@ func uploadVolume(ctx context.Context, j *job) error {
 		return faultf(ErrUnsupported, "nothing was given to upload from")
 	}
 	if j.op.Text != "" {
+		// Another operation of ours may be uploading it at this moment.
+		free, err := j.exec.fleet.uploads.take(ctx, j.op.Pool+"/"+j.op.Name)
+		if err != nil {
+			return err
+		}
+		defer free()
 		there, err := j.hasVolume(ctx, j.op.Name)
 		if err != nil {
 			return err
@@ -142,12 +149,12 @@ func (j *job) read(ctx context.Context, c *lv.Connect, v *lv.StorageVol, to io.W
 			return err
 		}
 		n, err := stream.Recv(buf)
+		if errors.Is(err, io.EOF) {
+			return stream.Finish()
+		}
 		if err != nil {
 			_ = stream.Abort()
 			return err
-		}
-		if n == 0 {
-			return stream.Finish()
 		}
 		done += uint64(n)
 		if _, err := to.Write(buf[:n]); err != nil {
@@ -155,5 +162,39 @@ func (j *job) read(ctx context.Context, c *lv.Connect, v *lv.StorageVol, to io.W
 			return err
 		}
 		j.progress(done, j.op.Bytes)
+	}
+}
+
+// turns are names of which each is had by one at a time.
+type turns struct {
+	mu   sync.Mutex
+	held map[string]chan struct{}
+}
+
+// take waits until nobody has the name, and gives what gives it back.
+func (t *turns) take(ctx context.Context, name string) (func(), error) {
+	for {
+		t.mu.Lock()
+		busy := t.held[name]
+		if busy == nil {
+			mine := make(chan struct{})
+			if t.held == nil {
+				t.held = map[string]chan struct{}{}
+			}
+			t.held[name] = mine
+			t.mu.Unlock()
+			return func() {
+				t.mu.Lock()
+				delete(t.held, name)
+				t.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		t.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }

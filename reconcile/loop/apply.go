@@ -17,6 +17,8 @@ import (
 // Planner looks at the hosts, plans as `3rc plan` does, and carries plans out.
 type Planner interface {
 	Plan(ctx context.Context, c *Loaded, choice plan.Choice) (*plan.Plan, error)
+	// Install plans that a guest is installed anew, as `3rc install` does.
+	Install(ctx context.Context, c *Loaded, guest string) (*plan.Plan, error)
 	Carry(ctx context.Context, c *Loaded, p *plan.Plan, o apply.Options) apply.Result
 }
 
@@ -49,7 +51,7 @@ func (l *Loop) Apply(ctx context.Context, q api.ApplyRequest, report func(api.Ap
 	if err := l.ask(ctx, func() { l.configure(c) }); err != nil {
 		return err
 	}
-	p, err := l.edges.Planner.Plan(ctx, c, plan.Choice{Targets: q.Targets, Replace: q.Replace})
+	p, err := l.planFor(ctx, c, q)
 	switch {
 	case err != nil:
 		return err
@@ -57,6 +59,13 @@ func (l *Loop) Apply(ctx context.Context, q api.ApplyRequest, report func(api.Ap
 		return errors.New("the plan that the watch makes is another one than yours: its files, its variables or the hosts differ from what you saw. Nothing was done; look at a new plan, in the directory that the watch reads")
 	}
 	return l.carryPlan(ctx, c, p, q.Parallelism, report)
+}
+
+func (l *Loop) planFor(ctx context.Context, c *Loaded, q api.ApplyRequest) (*plan.Plan, error) {
+	if q.Install != "" {
+		return l.edges.Planner.Install(ctx, c, q.Install)
+	}
+	return l.edges.Planner.Plan(ctx, c, plan.Choice{Targets: q.Targets, Replace: q.Replace})
 }
 
 // carryPlan reserves the plan's guests, carries it out, and gives them back.
@@ -121,7 +130,7 @@ func (l *Loop) guard(ctx context.Context, op plan.Op) error {
 			why = errors.New("not begun: the watch does not lead any more, or is paused")
 			return
 		}
-		if op.Verb != plan.DomainStart && op.Verb != plan.DomainMigrate {
+		if op.Verb != plan.DomainStart && op.Verb != plan.DomainInstall && op.Verb != plan.DomainMigrate {
 			return
 		}
 		for _, name := range []string{op.Host, op.Dest} {

@@ -333,6 +333,10 @@ func (w *world) Plan(_ context.Context, c *Loaded, choice plan.Choice) (*plan.Pl
 	return plan.Build(in, plan.Diff(in, kinds.All()), choice.Targets), nil
 }
 
+func (w *world) Install(context.Context, *Loaded, string) (*plan.Plan, error) {
+	return nil, errors.New("nothing is installed here")
+}
+
 func (w *world) Carry(ctx context.Context, _ *Loaded, p *plan.Plan, o apply.Options) apply.Result {
 	return apply.Run(ctx, p, executor{w}, o)
 }

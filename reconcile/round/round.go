@@ -5,8 +5,10 @@
 package round
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -294,9 +296,27 @@ func (r *Round) plan(out *[]Effect, now reconcile.Instant) {
 	for name, h := range in.Standing.Hosts {
 		slots[name] = h.Slots
 	}
-	for _, c := range p.Changes {
+	for _, c := range urgent(p.Changes, in.Standing.Wishes) {
 		r.open(out, c, p, slots, now)
 	}
+}
+
+// urgent orders changes as their wishes are, the most urgent first, so that those
+// have the slots of a host. What nobody wished for, the making of room, comes last.
+func urgent(changes []plan.Change, wishes []*plan.Wish) []plan.Change {
+	at := map[*plan.Wish]int{}
+	for i, w := range wishes {
+		at[w] = i
+	}
+	place := func(c plan.Change) int {
+		if i, ok := at[c.Wish]; ok {
+			return i
+		}
+		return len(wishes)
+	}
+	out := slices.Clone(changes)
+	slices.SortStableFunc(out, func(a, b plan.Change) int { return cmp.Compare(place(a), place(b)) })
+	return out
 }
 
 // open begins the task of one change, or tells why there is none.

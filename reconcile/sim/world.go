@@ -55,7 +55,7 @@ func simple(cfg *schema.Config) *schema.Config {
 	return &c
 }
 
-// images are stand-ins for the images' files.
+// images are stand-ins for the files of images and installers.
 func images(cfg *schema.Config) map[string]inventory.Image {
 	out := map[string]inventory.Image{}
 	for _, i := range cfg.Images {
@@ -64,6 +64,11 @@ func images(cfg *schema.Config) map[string]inventory.Image {
 			sum = strings.Repeat("5e", 32)
 		}
 		out[i.Address] = inventory.Image{Path: i.Name, SHA256: sum, Size: 1 << 20, Virtual: 1 << 20, Format: "qcow2"}
+	}
+	for _, k := range cfg.Kickstarts {
+		for _, of := range []string{inventory.KernelOf(k.Address), inventory.InitrdOf(k.Address)} {
+			out[of] = inventory.Image{Path: of, SHA256: strings.Repeat("1e", 32), Size: 1 << 20, Virtual: 1 << 20, Format: "raw"}
+		}
 	}
 	return out
 }

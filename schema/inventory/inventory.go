@@ -7,6 +7,7 @@ package inventory
 
 import (
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -148,8 +149,24 @@ type Image struct {
 	Why     string `json:"why,omitempty"`
 }
 
+// InstallChannel is the virtio channel by which an installer may report. A process
+// that has it is an installer, and not yet the guest.
+const InstallChannel = "org.3rc.install"
+
+// Installs tells whether the domain's process is an installer.
+func (f Fact) Installs() bool {
+	return f.State.Live() && strings.Contains(f.LiveXML, InstallChannel)
+}
+
+// KernelOf and InitrdOf are where the files of an installer are found among the
+// images, by the address of its kickstart.
+func KernelOf(kickstart string) string { return kickstart + ".kernel" }
+
+// InitrdOf is the initial RAM disk's.
+func InitrdOf(kickstart string) string { return kickstart + ".initrd" }
+
 // Snapshot is one round of looking: a View for every host that was asked, by
-// host name, and what is known of the images, by address.
+// host name, and what is known of the images, by address (KernelOf, InitrdOf).
 type Snapshot struct {
 	Views  map[string]View  `json:"views"`
 	Images map[string]Image `json:"images,omitempty"`

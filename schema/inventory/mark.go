@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -150,6 +151,13 @@ func (m *Mark) Volume(disk string) *MarkVolume {
 		}
 	}
 	return nil
+}
+
+// Without drops the volume that is the disk now, and exists no more.
+func (m Mark) Without(disk string) Mark {
+	c := m.Copy()
+	c.Volumes = slices.DeleteFunc(c.Volumes, func(v MarkVolume) bool { return v.Disk == disk && !v.Aside })
+	return c
 }
 
 // NextGen is the generation of a new volume of the disk.

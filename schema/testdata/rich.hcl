@@ -19,6 +19,8 @@ cluster "rich" {
     cert_file  = "/etc/3rc/cert.pem"
     key_file   = "/etc/3rc/key.pem"
     client_ca  = "/etc/3rc/ca.pem"
+
+    install_listen = "https://10.0.0.5:9434"
   }
   notify "webhook" {
     url     = "https://alerts.example.org/3rc"
@@ -182,6 +184,19 @@ network "inside" {
     start  = "192.168.50.100"
     end    = "192.168.50.200"
     leases = { "52:54:00:00:00:01" = "192.168.50.10" }
+
+    boot_file = "pxelinux.0"
+    tftp_root = "/srv/tftp"
+  }
+}
+network "outside" {
+  mode    = "route"
+  address = "192.168.60.1/24"
+  dhcp {
+    start       = "192.168.60.100"
+    end         = "192.168.60.200"
+    boot_file   = "ipxe.efi"
+    boot_server = "192.168.60.2"
   }
 }
 network "found" { existing = true }
@@ -199,6 +214,7 @@ kickstart "worker" {
   content        = "hostname ${self.name} ${join(",", self.macs)}"
   install_memory = "4GiB"
   timeout        = "20m"
+  delivery       = "http"
 }
 
 vm "web" {

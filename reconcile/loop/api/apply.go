@@ -27,7 +27,8 @@ type ApplyRequest struct {
 	Digest      string   `json:"digest"` // of the plan
 	Targets     []string `json:"targets,omitempty"`
 	Replace     []string `json:"replace,omitempty"`
-	Parallelism int      `json:"parallelism"` // operations at once
+	Install     string   `json:"install,omitempty"` // instead of both: the guest that is installed anew
+	Parallelism int      `json:"parallelism"`       // operations at once
 }
 
 // ApplyEvent tells of one operation's stage, or of the end.
@@ -38,6 +39,7 @@ type ApplyEvent struct {
 	Elapsed int64  `json:"elapsed_ns,omitempty"`
 	Part    uint64 `json:"part,omitempty"`
 	Whole   uint64 `json:"whole,omitempty"`
+	Note    string `json:"note,omitempty"`
 	// End: nothing more comes. Why says why nothing was begun; "": it was carried out.
 	End bool   `json:"end,omitempty"`
 	Why string `json:"why,omitempty"`
@@ -45,7 +47,7 @@ type ApplyEvent struct {
 
 // ApplyEventOf is what the API tells of an event.
 func ApplyEventOf(e apply.Event) ApplyEvent {
-	out := ApplyEvent{Op: e.Op.ID, Stage: string(e.Stage), Elapsed: int64(e.Elapsed), Part: e.Part, Whole: e.Whole}
+	out := ApplyEvent{Op: e.Op.ID, Stage: string(e.Stage), Elapsed: int64(e.Elapsed), Part: e.Part, Whole: e.Whole, Note: e.Note}
 	if e.Err != nil {
 		out.Error = e.Err.Error()
 	}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"3rc/plan"
+	"3rc/plan/kinds"
+	"3rc/providers/content"
+	"3rc/providers/install"
+	"3rc/providers/libvirt"
+	"3rc/reconcile/loop/api"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+type installFlags struct {
+	render bool
+	host   string
+	applyFlags
+}
+
+func (a *app) installCommand() *cobra.Command {
+	var f installFlags
+	c := &cobra.Command{
+		Use:   "install VM",
+		Short: "Install a guest anew from its kickstart profile, onto new volumes",
+		Long: "The guest is shut off, and installed onto new volumes by its kickstart profile. Its old volumes are kept, unattached.\n" +
+			"A guest that was never installed is installed by `3rc apply`.",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeNames(aGuest),
+		RunE: func(c *cobra.Command, args []string) error {
+			if f.render {
+				return a.render(args[0], f)
+			}
+			return a.reinstall(c.Context(), args[0], f)
+		},
+	}
+	c.Flags().BoolVar(&f.render, "render", false, "print what the installer would be given, and do nothing")
+	c.Flags().StringVar(&f.host, "host", "", "with -render: the host on which it would be installed")
+	c.Flags().BoolVar(&f.autoApprove, "auto-approve", false, "do not ask")
+	withoutWatch(c, &f.applyFlags)
+	return c
+}
+
+// installed finds the guest and its profile.
+func installable(cfg *schema.Config, name string) (*schema.VM, *schema.Kickstart, error) {
+	vm := cfg.VM(name)
+	if vm == nil {
+		var known []string
+		for _, v := range cfg.VMs {
+			known = append(known, v.Name)
+		}
+		return nil, nil, fmt.Errorf("there is no guest %q in the files.%s", name, schema.DidYouMean(name, known))
+	}
+	if vm.Kickstart == nil {
+		return nil, nil, fmt.Errorf("%s has no kickstart: there is nothing to install it by", vm.Address)
+	}
+	return vm, cfg.Kickstart(vm.Kickstart.Address), nil
+}
+
+// rendering is what -render prints with -json.
+type rendering struct {
+	FormatVersion string    `json:"format_version"`
+	Address       string    `json:"address"`
+	Kickstart     string    `json:"kickstart"`
+	Format        string    `json:"format"`
+	Delivery      string    `json:"delivery"`
+	File          string    `json:"file"`
+	Content       string    `json:"content"`
+	Cmdline       string    `json:"cmdline"`
+	Findings      []finding `json:"findings"`
+}
+
+type finding struct {
+	Line int    `json:"line,omitempty"`
+	Text string `json:"text"`
+}
+
+// render prints a guest's file and command line with made-up secrets of the attempt.
+// Secrets of the configuration are not shown.
+func (a *app) render(name string, f installFlags) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	vm, ks, err := installable(cfg, name)
+	if err != nil {
+		return err
+	}
+	host := f.host
+	if host == "" && len(cfg.Hosts) > 0 {
+		host = cfg.Hosts[0].Name
+	}
+	self := install.SelfOf(cfg, vm, host)
+	self.Nonce, self.Callback = "NONCE", "http://CALLBACK"
+	r, err := install.Render(ks, self)
+	if err != nil {
+		return err
+	}
+	if a.jsonOut {
+		out := rendering{FormatVersion: plan.FormatVersion, Address: vm.Address, Kickstart: ks.Address, Format: ks.Format, Delivery: r.Delivery, File: r.File, Content: r.Content.String(), Cmdline: r.Cmdline.String(), Findings: []finding{}}
+		for _, x := range r.Findings {
+			out.Findings = append(out.Findings, finding{x.Line, x.Text})
+		}
+		return a.printJSON(out)
+	}
+	if r.File != "" {
+		fmt.Fprintf(a.out, "# %s, by %s, for %s on %s\n%s\n", r.File, r.Delivery, vm.Name, host, strings.TrimRight(r.Content.String(), "\n"))
+	}
+	if r.Cmdline.String() != "" {
+		fmt.Fprintf(a.out, "# kernel command line\n%s\n", r.Cmdline)
+	}
+	for _, x := range r.Findings {
+		fmt.Fprintf(a.errOut, "Warning: %s, %s\n", ks.Address, x)
+	}
+	return nil
+}
+
+// reinstall installs a guest anew.
+func (a *app) reinstall(ctx context.Context, name string, f installFlags) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	vm, ks, err := installable(cfg, name)
+	if err != nil {
+		return err
+	}
+	f.parallelism = 1
+	fleet := a.fleet(cfg)
+	defer fleet.Close()
+	seen := a.look(ctx, cfg, fleet)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	p, err := installation(cfg, seen, vm)
+	if err != nil {
+		return err
+	}
+	if !a.jsonOut {
+		p.Render(a.out, plan.Style{Color: a.color(a.out)})
+		a.warnOf(cfg, vm, ks)
+	}
+	watch, err := a.watchOf(ctx, cfg, f.applyFlags)
+	if err == nil && watch == nil {
+		err = a.alone(ctx, cfg.Cluster.Name, seen, fleet, f.applyFlags)
+	}
+	if err != nil {
+		return err
+	}
+	if !f.autoApprove {
+		if err := a.confirm(fmt.Sprintf("%s loses its system, and is installed anew. Type its name, %q, to do it: ", name, name), name); err != nil {
+			return err
+		}
+	}
+	if watch != nil {
+		return a.handOver(ctx, watch, p, f.applyFlags, api.ApplyRequest{Install: name})
+	}
+	return a.carryOut(ctx, cfg, fleet, p, &content.Source{Config: cfg, Images: seen.Images}, f.parallelism)
+}
+
+// warnOf tells what the check of the guest's file finds.
+func (a *app) warnOf(cfg *schema.Config, vm *schema.VM, ks *schema.Kickstart) {
+	self := install.SelfOf(cfg, vm, "HOST")
+	self.Nonce, self.Callback = "NONCE", "http://CALLBACK"
+	r, err := install.Render(ks, self)
+	if err != nil {
+		fmt.Fprintf(a.errOut, "Warning: %v\n", err)
+		return
+	}
+	for _, x := range r.Findings {
+		fmt.Fprintf(a.errOut, "Warning: %s, %s\n", ks.Address, x)
+	}
+}
+
+// installation plans the installation of a guest that exists, by the way that a
+// recovery takes, with what can be seen in place of what a watch would know.
+func installation(cfg *schema.Config, seen inventory.Snapshot, vm *schema.VM) (*plan.Plan, error) {
+	if vm.PreventDestroy {
+		return nil, fmt.Errorf("%s has prevent_destroy = true, which forbids it", vm.Address)
+	}
+	if un := seen.Unseen(); len(un) > 0 {
+		return nil, fmt.Errorf("%s may run on %s, which did not answer, and must be off before it is installed", vm.Name, strings.Join(un, ", "))
+	}
+	w := &plan.Wish{Guest: vm.Name, Kind: plan.WishReinstall, Rung: "reinstall", Why: "by order"}
+	st := &plan.Standing{Hosts: map[string]plan.HostStanding{}, Wishes: []*plan.Wish{w}}
+	for _, h := range cfg.Hosts {
+		v := seen.Views[h.Name]
+		hs := plan.HostStanding{Slots: 1, View: &v, Fresh: true}
+		if h.Maintenance {
+			hs.Closed = "is in maintenance"
+		}
+		st.Hosts[h.Name] = hs
+	}
+	for _, g := range cfg.VMs {
+		gs := plan.GuestStanding{Name: g.Name}
+		for _, h := range cfg.Hosts {
+			fact, ok := seen.Views[h.Name].Find(inventory.Domain, g.Name)
+			if ok && fact.State.Live() {
+				gs.Host = h.Name
+			}
+			if !ok || g != vm {
+				continue
+			}
+			mark, err := inventory.ReadMark(fact.XML)
+			switch {
+			case err != nil || !mark.Of(cfg.Cluster.Name, fact.UUID):
+				return nil, fmt.Errorf("%s on %s is not ours: it has no mark of this cluster", vm.Name, h.Name)
+			case mark.PreventDestroy:
+				return nil, fmt.Errorf("%s was last applied with prevent_destroy = true: apply it with prevent_destroy = false first", vm.Name)
+			case fact.Job:
+				return nil, fmt.Errorf("libvirt is at work on %s on %s; look again when that is done", vm.Name, h.Name)
+			case w.Host != "" && w.Live && fact.State.Live():
+				return nil, fmt.Errorf("%s runs on %s and on %s", vm.Name, w.Host, h.Name)
+			case w.Host == "" || fact.State.Live():
+				w.Host, w.Live, w.Defined, w.XML, w.UUID = h.Name, fact.State.Live(), fact.Persistent, fact.XML, fact.UUID
+			}
+		}
+		st.Guests = append(st.Guests, gs)
+	}
+	if w.Host == "" {
+		return nil, fmt.Errorf("%s does not exist yet : `3rc apply` makes and installs it", vm.Name)
+	}
+	w.Target = w.Host
+	in := &plan.Input{Config: cfg, Seen: seen, Standing: st}
+	p := plan.Build(in, plan.Diff(in, kinds.Recovery()), nil)
+	if found := plan.Check(p, in); len(found) > 0 {
+		return nil, fmt.Errorf("3rc made a plan that breaks its own rules, and does nothing. Please report this:\n  %s", strings.Join(found, "\n  "))
+	}
+	for _, c := range p.Changes {
+		if c.Action == plan.Hold {
+			return nil, errors.New(c.Note)
+		}
+	}
+	return p, nil
+}
+
+// installers are a site's installations as libvirt attends to them.
+type installers struct{ *install.Site }
+
+// Begin takes up the installation of an operation.
+func (i installers) Begin(op plan.Op) (libvirt.Installation, error) {
+	b, err := i.Site.Begin(op)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// newSite makes what serves installers, and keeps their consoles in a directory.
+func (a *app) newSite(logs string) *install.Site {
+	return install.NewSite(install.Options{Dir: dirOf(a.chdir), Logs: logs, Seed: content.Seed, Log: a.log.Debug})
+}
+
+// installLogs is where the consoles of installers are kept without a watch.
+func installLogs() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "3rc", "install")
+}

@@ -1,0 +1,263 @@
+package install
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	lx "libvirt.org/go/libvirtxml"
+
+	"3rc/plan"
+	"3rc/schema"
+	"3rc/schema/inventory"
+)
+
+// expiry is how long an attempt whose files were made may wait for its boot: an
+// upload of an hour, and the wait for its turn.
+const expiry = 2 * time.Hour
+
+// Options of a Site.
+type Options struct {
+	Dir  string                        // where relative paths of the configuration begin
+	Logs string                        // where consoles and the time that installations took are kept; "": nowhere
+	Log  func(msg string, args ...any) // may be nil
+	// Seed makes the image of a NoCloud seed with these files.
+	Seed func(files map[string]string) (content io.ReadCloser, size int64, err error)
+	Self func(target string) (string, error) // the address of this machine by which a target is reached; nil: asks the kernel
+}
+
+// Site has the installations that are under way in this process. It serves their
+// files and takes their calls, and listens only while there are any.
+type Site struct {
+	opts Options
+
+	mu       sync.Mutex
+	cfg      *schema.Config
+	images   map[string]inventory.Image
+	attempts map[string]*attempt // by address of the guest
+	counts   map[string]int
+	servers  map[string]*server // by the address that they listen on
+}
+
+// NewSite makes a site. It has no configuration until Use.
+func NewSite(o Options) *Site {
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	if o.Self == nil {
+		o.Self = ownAddress
+	}
+	return &Site{opts: o, attempts: map[string]*attempt{}, counts: map[string]int{}, servers: map[string]*server{}}
+}
+
+// Use puts a configuration in force for attempts that begin from now on.
+func (s *Site) Use(cfg *schema.Config, images map[string]inventory.Image) *Site {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg, s.images = cfg, images
+	return s
+}
+
+// Stage is what the installer of an operation reported last; "" if nothing.
+func (s *Site) Stage(op plan.Op) string {
+	if op.Verb != plan.DomainInstall {
+		return ""
+	}
+	s.mu.Lock()
+	a := s.attempts[op.Address]
+	s.mu.Unlock()
+	if a == nil {
+		return ""
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stage
+}
+
+// Open makes the files of a new attempt, ADDRESS@HOST, as they are delivered: the
+// installer's initrd with its file in it, or a seed.
+func (s *Site) Open(what string) (io.ReadCloser, int64, error) {
+	a, err := s.attempt(what)
+	if err != nil {
+		return nil, 0, err
+	}
+	r, n, err := a.carrier()
+	if err != nil {
+		a.Close()
+	}
+	return r, n, err
+}
+
+func (a *attempt) carrier() (io.ReadCloser, int64, error) {
+	text := a.rendered.Content.Reveal()
+	switch a.rendered.Delivery {
+	case "initrd":
+		img := a.site.image(inventory.InitrdOf(a.ks.Address))
+		if img.Why != "" {
+			return nil, 0, fmt.Errorf("%s: %s", a.ks.Address, img.Why)
+		}
+		return injected(img.Path, a.rendered.File, text)
+	case "seed":
+		return a.site.opts.Seed(map[string]string{
+			"meta-data":     fmt.Sprintf("instance-id: iid-%s-%s\nlocal-hostname: %s\n", a.guest.Name, a.self.Nonce[:8], a.guest.Name),
+			a.rendered.File: text,
+		})
+	}
+	return nil, 0, fmt.Errorf("%s is delivered by %s, and carried by no volume", a.ks.Address, a.rendered.Delivery)
+}
+
+func (s *Site) image(of string) inventory.Image {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	img, ok := s.images[of]
+	if !ok && img.Why == "" {
+		img.Why = "nothing is known of this file"
+	}
+	return img
+}
+
+// attempt begins one: with a nonce and a URL of its own, in place of one of the same
+// guest that was not carried on.
+func (s *Site) attempt(what string) (*attempt, error) {
+	address, host, _ := strings.Cut(what, "@")
+	s.mu.Lock()
+	cfg, old := s.cfg, s.attempts[address]
+	s.counts[address]++
+	count := s.counts[address]
+	s.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
+	vm := cfg.VMAt(address)
+	if vm == nil || profileOf(cfg, vm) == nil {
+		return nil, fmt.Errorf("%s has no kickstart any more", address)
+	}
+	a := &attempt{site: s, guest: vm, ks: profileOf(cfg, vm), host: host, secret: random(16), began: time.Now()}
+	a.self = SelfOf(cfg, vm, host)
+	a.self.Nonce, a.self.Attempt = random(16), count
+	base, err := s.serve(cfg, a)
+	if err != nil {
+		if a.ks.DeliveredBy() == "http" {
+			return nil, fmt.Errorf("its installer is to fetch its file from here, and cannot: %w. Set install_listen in the watch block", err)
+		}
+		s.opts.Log("an installer cannot call back; its console or channel must bring the token", "guest", vm.Name, "why", err.Error())
+	}
+	a.base = base
+	if base != "" {
+		a.self.Callback = base + a.secret
+	}
+	if a.rendered, err = Render(a.ks, a.self); err != nil {
+		a.Close()
+		return nil, err
+	}
+	a.expire = time.AfterFunc(expiry, a.Close)
+	s.mu.Lock()
+	s.attempts[address] = a
+	s.mu.Unlock()
+	return a, nil
+}
+
+// Begin takes up the attempt whose files were made last, or makes one that needs
+// none, and gives what libvirt is to boot.
+func (s *Site) Begin(op plan.Op) (*Boot, error) {
+	what := strings.TrimPrefix(op.Content, "installer:")
+	address, host, _ := strings.Cut(what, "@")
+	s.mu.Lock()
+	a := s.attempts[address]
+	s.mu.Unlock()
+	if a == nil || a.host != host {
+		var err error
+		if a, err = s.attempt(what); err != nil {
+			return nil, err
+		}
+	}
+	a.begin()
+	return &Boot{attempt: a, xml: op.XML}, nil
+}
+
+// Boot is an installation under way: what is booted, what hears the installer, and
+// what becomes of it.
+type Boot struct {
+	*attempt
+	xml string
+}
+
+// Definition is the planner's, with the kernel's command line, which only this
+// attempt knows.
+func (b *Boot) Definition() (string, error) {
+	var d lx.Domain
+	if err := d.Unmarshal(b.xml); err != nil || d.OS == nil {
+		return "", fmt.Errorf("the installer's definition cannot be read: %w", err)
+	}
+	d.OS.Cmdline = b.rendered.Cmdline.Reveal()
+	return d.Marshal()
+}
+
+// drop forgets an attempt, and listens no more if it was the last.
+func (s *Site) drop(a *attempt) {
+	s.mu.Lock()
+	if s.attempts[a.guest.Address] == a {
+		delete(s.attempts, a.guest.Address)
+	}
+	release := a.release
+	a.release = nil
+	s.mu.Unlock()
+	if a.expire != nil {
+		a.expire.Stop()
+	}
+	if release != nil {
+		release()
+	}
+}
+
+// times is how long installations took, by profile, in seconds.
+func (s *Site) times() (string, map[string]float64) {
+	out := map[string]float64{}
+	if s.opts.Logs == "" {
+		return "", out
+	}
+	p := filepath.Join(s.opts.Logs, "times.json")
+	if b, err := os.ReadFile(p); err == nil {
+		_ = json.Unmarshal(b, &out) // what cannot be read is not known
+	}
+	return p, out
+}
+
+func (s *Site) remembered(ks string) time.Duration {
+	_, all := s.times()
+	return time.Duration(all[ks] * float64(time.Second))
+}
+
+func (s *Site) remember(ks string, took time.Duration) {
+	p, all := s.times()
+	if p == "" {
+		return
+	}
+	all[ks] = took.Seconds()
+	if b, err := json.Marshal(all); err == nil {
+		tmp := fmt.Sprintf("%s.%d", p, os.Getpid())
+		if os.WriteFile(tmp, b, 0o600) == nil {
+			_ = os.Rename(tmp, p)
+		}
+	}
+}
+
+// targetOf is what an installer of the guest is reached by: the guest's own address,
+// else that of its host.
+func targetOf(cfg *schema.Config, a *attempt) string {
+	if a.self.Address != "" {
+		return a.self.Address
+	}
+	if h := cfg.Host(a.host); h != nil {
+		if u, err := url.Parse(h.URI); err == nil {
+			return u.Hostname()
+		}
+	}
+	return ""
+}

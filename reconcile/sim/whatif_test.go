@@ -1,0 +1,221 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"3rc/plan/kinds"
+	"3rc/plan/whatif"
+	"3rc/reconcile"
+	"3rc/reconcile/round"
+	"3rc/schema"
+)
+
+// rehearsed is one loss, as it was predicted and as it was.
+type rehearsed struct {
+	cfg    *schema.Config
+	timing schema.Timing
+	hosts  []string
+	silent bool
+	rnd    *rand.Rand
+
+	looked  map[string]time.Duration // when a host was asked last
+	powered time.Duration            // when a fence device was asked last
+	lostAt  time.Duration
+	up      map[string]time.Duration // by guest: when it ran again, elsewhere, from the loss
+}
+
+// settled is a world whose watch has come to rest.
+func (r *rehearsed) settled(seed uint64) *World {
+	w, err := newWorld(r.cfg, nil, timing(r.timing), Options{Seed: seed})
+	if err != nil {
+		return nil
+	}
+	w.startWatch()
+	for range 10 {
+		w.advance(w.now() + 70*time.Second)
+		if w.unwell() == "" {
+			break
+		}
+	}
+	w.advance(w.now() + 8*time.Minute) // moves back to preferred hosts, too
+	return w
+}
+
+// lose waits for a moment at which it is known when the hosts were asked last, and
+// loses them.
+func (r *rehearsed) lose(w *World) {
+	r.looked, r.powered = map[string]time.Duration{}, -1
+	w.whole = true
+	w.spy = func(e round.Effect) {
+		switch e := e.(type) {
+		case reconcile.Look:
+			r.looked[e.Host] = w.now()
+		case reconcile.ReadPower:
+			if slices.Contains(r.hosts, e.Host) {
+				r.powered = w.now()
+			}
+		}
+	}
+	interval := time.Duration(r.cfg.HostHysteresis(r.cfg.Host(r.hosts[0])).Interval)
+	begin := w.now()
+	for w.now() < begin+63*time.Second && r.powered < 0 {
+		w.advance(w.now() + 100*time.Millisecond)
+	}
+	r.looked = map[string]time.Duration{}
+	for len(r.looked) < len(r.cfg.Hosts) && w.now() < begin+80*time.Second {
+		w.advance(w.now() + 10*time.Millisecond)
+	}
+	w.advance(w.now() + time.Duration(r.rnd.Float64()*float64(interval)*0.9))
+	w.whole = false
+	verb := "power_off"
+	if r.silent {
+		verb = "cut"
+	}
+	r.lostAt = w.now()
+	w.act(schema.Act{Verb: verb, Names: r.hosts})
+	w.spy = nil
+}
+
+func (r *rehearsed) manner() whatif.Manner {
+	return whatif.Manner{Silent: r.silent, Phase: func(h string) time.Duration { return r.lostAt - r.looked[h] }}
+}
+
+// rooms is the fleet as the watch has it now.
+func rooms(t *testing.T, cfg *schema.Config, w *World) *whatif.Fleet {
+	out, err := kinds.Drawn(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range out.Guests {
+		g, _ := w.watch.r.Machine().Guest(out.Guests[i].Name)
+		out.Guests[i].Host = ""
+		if g.Runs {
+			out.Guests[i].Host = g.Host
+		}
+	}
+	return whatif.New(cfg, out, whatif.Assumed())
+}
+
+// watch follows what becomes of the guests.
+func (r *rehearsed) watch(w *World, l *whatif.Loss, horizon time.Duration) {
+	r.up = map[string]time.Duration{}
+	for w.now() < r.lostAt+horizon {
+		at, ok := w.q.Next()
+		if !ok {
+			break
+		}
+		w.advance(at - w.zero)
+		for _, f := range l.Fates {
+			_, known := r.up[f.Guest]
+			if known || !w.fleet.Answers(f.Guest) {
+				continue
+			}
+			if p := w.fleet.Guest(f.Guest).Processes[0]; p.Host != f.From {
+				r.up[f.Guest] = w.now() - r.lostAt
+			}
+		}
+	}
+}
+
+// differ says what came otherwise than predicted.
+func (r *rehearsed) differ(w *World, l *whatif.Loss) []string {
+	var out []string
+	for _, f := range l.Fates {
+		g, _ := w.watch.r.Machine().Guest(f.Guest)
+		at, up := r.up[f.Guest]
+		where := "nowhere"
+		if up {
+			where = w.fleet.Guest(f.Guest).Processes[0].Host
+		}
+		switch {
+		case up != f.Recovered() || up && where != f.To:
+			out = append(out, fmt.Sprintf("%s of %s: predicted %s %q after %s (%s); it is %s at %q (%s: %s)", f.Guest, f.From, f.Outcome, f.To, f.Down, f.Why, at, where, g.State, g.Why))
+		case up && !f.Yields && !close20(f.Down, at):
+			out = append(out, fmt.Sprintf("%s: predicted down for %s, was %s", f.Guest, f.Down, at))
+		case f.Outcome == whatif.NoPlace && !strings.Contains(g.Why, "no host takes it") && !strings.Contains(g.Why, "lives again"):
+			out = append(out, fmt.Sprintf("%s: predicted no place (%s), the watch says %s: %s", f.Guest, f.Why, g.State, g.Why))
+		}
+	}
+	return out
+}
+
+func close20(predicted, was time.Duration) bool {
+	d := predicted - was
+	return max(d, -d) <= was/5
+}
+
+// horizonOf is how long the course of a loss is followed.
+func horizonOf(cfg *schema.Config, l *whatif.Loss) time.Duration {
+	d := 4 * time.Minute
+	for _, f := range l.Fates {
+		d = max(d, f.Down+time.Minute)
+		for _, disk := range cfg.VM(f.Guest).Disks {
+			if !cfg.Pool(disk.Pool.Name).IsShared() {
+				d = max(d, 16*time.Minute) // it waits that long for its host
+			}
+		}
+	}
+	return d
+}
+
+// TestWhatIfIsWhatTheWatchDoes holds predictions to what a simulated watch then
+// does. RC3_SEED repeats one that failed.
+func TestWhatIfIsWhatTheWatchDoes(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("RC3_SEED"); s != "" {
+		seed, _ = strconv.ParseUint(s, 10, 64)
+	}
+	n := 300
+	if testing.Short() {
+		n = 40
+	}
+	if s := os.Getenv("RC3_TRIALS"); s != "" {
+		n, _ = strconv.Atoi(s)
+	}
+	losses := 0
+	for i := range uint64(n) {
+		source := drawFleet(rand.New(rand.NewPCG(seed+i, 0xf1ee7)))
+		cfg := loadFleet(source)
+		rnd := rand.New(rand.NewPCG(seed+i, 0x1055))
+		for _, h := range cfg.Hosts {
+			r := &rehearsed{cfg: cfg, timing: (&schema.Scenario{}).Timings(), hosts: []string{h.Name}, silent: rnd.IntN(2) == 0, rnd: rnd}
+			w := r.settled(seed + i)
+			if w == nil {
+				break
+			}
+			f := rooms(t, cfg, w)
+			r.lose(w)
+			l, err := f.Named(r.hosts, r.manner())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.watch(w, &l, horizonOf(cfg, &l))
+			losses++
+			for _, d := range r.differ(w, &l) {
+				t.Errorf("RC3_SEED=%d RC3_TRIALS=1, loss of %v (silent: %v): %s\n%s", seed+i, r.hosts, r.silent, d, timelineOf(w, r.lostAt))
+			}
+		}
+	}
+	t.Logf("%d losses of %d fleets from seed %d", losses, n, seed)
+}
+
+// timelineOf is the timeline of a rehearsal from a time on, as far as a person
+// wants to read it.
+func timelineOf(w *World, from time.Duration) string {
+	var b strings.Builder
+	n := 0
+	for _, l := range w.lines {
+		if l.At >= from && n < 60 {
+			fmt.Fprintf(&b, "  %s\n", l)
+			n++
+		}
+	}
+	return b.String()
+}
