@@ -83,7 +83,7 @@ golden: setup-build ## write the golden files of the tests anew; read the differ
 	@go run ./cmd/3rc schema -format=markdown > docs/reference.md
 	@git status --short
 
-bench: build setup ## a no-op plan of 100 guests over the raw floor of the same run
+bench: build setup ## plans of 10, 100 and 500 guests over the raw floor of the same run
 	@mkdir -p bin; go build -o bin/benchmark ./fixtures/benchmark; trap "fixtures/lab/lab down" EXIT; bin/benchmark
 
 RUNS ?= 10

@@ -69,6 +69,9 @@ func (b *builder) patchWas() string {
 // patchLater are those differences of the patch that a running process does not
 // have yet: none of them can be made live.
 func (b *builder) patchLater(live string, fields []plan.Field) []plan.Field {
+	if !slices.ContainsFunc(fields, func(f plan.Field) bool { return strings.HasPrefix(f.Path, patchField) }) {
+		return nil
+	}
 	p := patcher{settled: true}
 	p.merge(p.read(live), p.read(strings.TrimSpace(b.vm.XMLPatch)), patchField)
 	var out []plan.Field

@@ -19,11 +19,7 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 		return *b.hold
 	}
 	c := change(vm, plan.Update, plan.Drift, s.host, "")
-	var want lx.Domain
-	if err := want.Unmarshal(s.fact.XML); err != nil {
-		panic("kinds: a definition that was read before: " + err.Error())
-	}
-	fields := b.apply(&want)
+	want, fields := b.compared(s)
 	if s.mark.Address != vm.Address {
 		c.Reason = plan.Moved
 		fields = append(fields, plan.Field{Path: "address", Before: s.mark.Address, After: vm.Address})
@@ -46,13 +42,29 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 	if b.hold != nil {
 		return *b.hold
 	}
-	b.definitionOps(&c, s, &want, fields)
+	b.definitionOps(&c, s, want, fields)
 	b.runningOps(&c, s, fields)
 	if len(c.Fields) > 0 && c.Reason == plan.Drift && s.mark.Digest != b.digest() {
 		c.Reason = plan.Changed
 	}
 	b.powerOps(&c, s)
 	return c
+}
+
+// compared brings a definition to what the files say. Reading one is most of what
+// planning costs: it is read a second time only if it differs, so that what was
+// seen stays as it is.
+func (b *builder) compared(s sighting) (*lx.Domain, []plan.Field) {
+	fields := b.apply(s.dom)
+	if len(fields) == 0 {
+		return s.dom, nil
+	}
+	want := *s.dom
+	*s.dom = lx.Domain{}
+	if err := s.dom.Unmarshal(s.fact.XML); err != nil {
+		panic("kinds: a definition that was read before: " + err.Error())
+	}
+	return &want, fields
 }
 
 // definitionOps writes the definition, before and after the volumes that it
