@@ -12,7 +12,7 @@ PURE := ./schema/... ./plan/... ./apply/... ./reconcile/... ./providers/conform/
 FUZZTIME ?= 3m
 TRIALS ?= 1000000
 
-.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench chaos failover clean setup setup-build format lab-test
+.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench chaos kills failover clean setup setup-build format lab-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,11 @@ lab-test: build
 chaos: setup build ## the watch killed at 30 instants of recoveries, and stopped and cut off for a minute
 	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
 	RC3_CHAOS=1 go test -tags lab -p 1 -count 1 -timeout 60m -v -run 'TestWatchKilled|TestWatchAbused' ./fixtures/failover
+
+KILLS ?= 50
+kills: setup build ## apply killed at KILLS random instants of creates, changes, migrations and destroys
+	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
+	RC3_KILLS=$(KILLS) go test -tags lab -count 1 -timeout 60m -v -run 'TestStories/killed' ./fixtures/stories
 
 lab-up: setup ## three lab hosts
 	@fixtures/lab/lab up 3
