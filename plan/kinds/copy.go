@@ -89,17 +89,12 @@ func (f *fleet) copies(vm *schema.VM, s sighting) []copied {
 	return out
 }
 
-// room is what copies take in each pool of the destination, in bytes.
-func room(copies []copied) map[string]uint64 {
-	out := map[string]uint64{}
-	for _, c := range copies {
-		take := capacity(c.seen)
-		if a := c.seen.Allocation; a != nil && formatOf(c.seen) == "qcow2" {
-			take = capacity(&lx.StorageVolume{Capacity: a}) // an empty part takes none
-		}
-		out[c.volume.Pool] += take
+// taken is the room that a volume takes, in bytes. Of qcow2 an empty part takes none.
+func taken(x *lx.StorageVolume) uint64 {
+	if a := x.Allocation; a != nil && formatOf(x) == "qcow2" {
+		return capacity(&lx.StorageVolume{Capacity: a})
 	}
-	return out
+	return capacity(x)
 }
 
 func formatOf(x *lx.StorageVolume) string {
@@ -113,21 +108,29 @@ func formatOf(x *lx.StorageVolume) string {
 // prevent_destroy forbids to replace what an earlier move left. What a pool that is
 // not active has is not known before it is.
 func (f *fleet) barsCopies(host string, vm *schema.VM, copies []copied) string {
+	need := map[string]uint64{} // by pool
+	free := map[string]uint64{} // by what is replaced
 	for _, c := range copies {
-		if _, left := f.storage(host).volumes[c.volume.Pool+"/"+c.volume.Name]; left && vm.PreventDestroy {
-			return fmt.Sprintf("has %s/%s left of an earlier move, which prevent_destroy forbids to replace: delete it there (virsh vol-delete)", c.volume.Pool, c.volume.Name)
-		}
-	}
-	take := room(copies)
-	for _, p := range f.in.Config.Pools {
-		need := take[p.Name]
-		fact, ok := f.in.View(host).Find(inventory.Pool, p.Name)
-		var x lx.StoragePool
-		if need == 0 || !ok || fact.LiveXML == "" || x.Unmarshal(fact.LiveXML) != nil || x.Available == nil {
+		need[c.volume.Pool] += taken(c.seen)
+		left, ok := f.storage(host).volumes[c.volume.Pool+"/"+c.volume.Name]
+		if !ok {
 			continue
 		}
-		if have := x.Available.Value; have < need {
-			return fmt.Sprintf("has %s left in pool %s, and %s would be copied there", schema.Size(have), p.Name, schema.Size(need))
+		if vm.PreventDestroy {
+			return fmt.Sprintf("has %s/%s left of an earlier move, which prevent_destroy forbids to replace: delete it there (virsh vol-delete)", c.volume.Pool, c.volume.Name)
+		}
+		if x, err := volume(left); err == nil {
+			free[c.volume.Pool] += taken(x)
+		}
+	}
+	for _, p := range f.in.Config.Pools {
+		fact, ok := f.in.View(host).Find(inventory.Pool, p.Name)
+		var x lx.StoragePool
+		if need[p.Name] == 0 || !ok || fact.LiveXML == "" || x.Unmarshal(fact.LiveXML) != nil || x.Available == nil {
+			continue
+		}
+		if have := x.Available.Value + free[p.Name]; have < need[p.Name] {
+			return fmt.Sprintf("has %s left in pool %s, and %s would be copied there", schema.Size(have), p.Name, schema.Size(need[p.Name]))
 		}
 	}
 	return ""

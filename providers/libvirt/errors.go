@@ -215,10 +215,11 @@ func plain(err error) string { return cause(err).Error() }
 // the transport count too, since ssh and the socket have no codes in libvirt.
 func connectFault(uri string, err error) error {
 	kind := dialKind(err)
+	say := remedy(uri, err)
 	var e lv.Error
 	if kind == nil && errors.As(err, &e) {
 		switch {
-		case remedy(err) != "":
+		case say != "":
 			kind = ErrAuth
 		case says(e, "Connection refused", "Failed to connect socket to"): // the latter on this machine
 			kind = ErrRefused
@@ -233,15 +234,16 @@ func connectFault(uri string, err error) error {
 	if kind == nil {
 		kind = ErrUnreachable
 	}
-	return &fault{kind: kind, text: "connecting to " + uri + remedy(err), err: err}
+	return &fault{kind: kind, text: "connecting to " + uri + say, err: err}
 }
+
+const noClient = "the host does not accept our certificate: there is none here (clientcert.pem and clientkey.pem), or it has run out, is of another authority, or is not in tls_allowed_dn_list there"
 
 // remedies say what is wrong with how we and a host show who we are, and what to
 // do, by the words of libvirt 9 and OpenSSH 9 for it.
 var remedies = []struct{ words, say string }{
-	{"does not match the hostname", "the host's certificate is not for that name: write one that it has into the uri, or make it anew"},
-	{"Failed to verify peer's certificate", "the host's certificate is not of our authority: cacert.pem here is another one than it was made with"},
-	{"Server verification (of our certificate", "the host does not accept our certificate: it is of another authority, has run out, or is not in tls_allowed_dn_list there"},
+	{"Unable to read TLS confirmation", noClient},
+	{"Server verification (of our certificate", noClient},
 	{"Our own certificate", "our own certificate is not good for this: it has to be a client's, of the authority in cacert.pem"},
 	{"Host key verification failed", "the host's key is not the one that is known: compare it, then ssh-keyscan HOST >>~/.ssh/known_hosts"},
 	{"Permission denied (publickey", "the host does not accept our key: put the public one into ~USER/.ssh/authorized_keys there"},
@@ -249,10 +251,13 @@ var remedies = []struct{ words, say string }{
 
 // remedy names what to do about the error of a connection, "" if its own words
 // have to do.
-func remedy(err error) string {
+func remedy(uri string, err error) string {
 	var e lv.Error
 	if !errors.As(err, &e) {
 		return ""
+	}
+	if p, err := placeOf(uri); err == nil && says(e, "Failed to verify peer's certificate") {
+		return ": " + refusedCertificate(p) + " (docs/tls.md)"
 	}
 	for _, r := range remedies {
 		if says(e, r.words) {
