@@ -75,6 +75,7 @@ type fleet struct {
 	unseen   []string
 	stores   map[string]*hostStorage
 	attaches map[string]bool
+	macs     map[string]string   // hardware addresses of guests that the files do not describe, and whose they are
 	using    map[string][]string // by volume's name: guests and volumes that name it
 	bases    map[string]bool     // base images that marks name, by baseKey: true if a finished volume was made from it
 }

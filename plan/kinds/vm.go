@@ -39,7 +39,7 @@ func (k guests) Diff(in *plan.Input) []plan.Change {
 	for _, o := range f.orphans {
 		out = append(out, f.diffOrphan(o))
 	}
-	return out
+	return f.preflight(out)
 }
 
 // change begins a change of a guest.
