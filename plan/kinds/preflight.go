@@ -101,7 +101,9 @@ func (r *rooms) take(ops []plan.Op) string {
 		}
 	}
 	for key, bytes := range need {
-		r.left[key] -= min(bytes, r.left[key])
+		if left, known := r.left[key]; known {
+			r.left[key] = left - bytes
+		}
 	}
 	if r.made == nil {
 		r.made = map[string]bool{}
