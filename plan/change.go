@@ -74,6 +74,7 @@ const (
 	Upset     Reason = "upset"      // it is in a state that people must look at
 	Stopping  Reason = "stopping"   // it is shutting down at this moment
 	Image     Reason = "image"      // its image cannot be read, or has another checksum
+	Tolerate  Reason = "tolerate"   // with it, the cluster could not absorb the losses that tolerate promises
 	AtRestart Reason = "next_start" // the change waits for the guest's next start
 )
 
