@@ -275,7 +275,7 @@ func Check(p *Plan, in *Input) []string {
 			}
 		}
 	}
-	return found
+	return append(found, checkDeletes(p, in)...)
 }
 
 // checkStart holds every start to: all hosts were seen, and none of them has it
