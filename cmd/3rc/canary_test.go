@@ -98,7 +98,7 @@ pool "default-pool" { existing = true }
 image "i" { source = "images/i.raw" }
 kickstart "k" {
   format  = "kickstart"
-  kernel  = "/boot/vmlinuz"
+  kernel  = "boot/vmlinuz"
   cmdline = "pw=${var.written} ${self.name}"
   content = templatefile("k.tftpl", { pw = local.all, list = local.list })
 }
@@ -125,6 +125,7 @@ vm "web" {
 	"given.secret":       "file = \"" + canary + "\"\n",
 	"x.scenario.hcl":     "scenario \"x\" {\n  run = \"1m\"\n  event \"1s\" { power_off = [\"h1\"] }\n  expect \"30s\" { host = { h1 = \"up\" } }\n}\n",
 	"images/i.raw":       "",
+	"boot/vmlinuz":       "a kernel",
 	"plans/unread.plan":  `{"digest": "` + canary + `"}`,
 	"plans/stale.plan":   `{"format_version": "1.0", "kind": "3rc plan", "cluster": "lab", "digest": "x", "plan": {}}`,
 	"broken/x.vars.hcl":  "a = \"" + canary + "\n",

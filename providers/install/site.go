@@ -98,6 +98,9 @@ func (a *attempt) carrier() (io.ReadCloser, int64, error) {
 	text := a.rendered.Content.Reveal()
 	switch a.rendered.Delivery {
 	case "initrd":
+		if a.ks.Initrd == "" {
+			return injected(os.DevNull, a.rendered.File, text)
+		}
 		img := a.site.image(inventory.InitrdOf(a.ks.Address))
 		if img.Why != "" {
 			return nil, 0, fmt.Errorf("%s: %s", a.ks.Address, img.Why)
