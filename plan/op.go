@@ -22,6 +22,7 @@ const (
 	NetworkStart    Verb = "network-start"
 	NetworkStop     Verb = "network-stop"
 	NetworkUndefine Verb = "network-undefine"
+	NetworkUpdate   Verb = "network-update" // XML of a DHCP host or range, On: the running network has it from now on, or not; its definition stays
 
 	VolumeAbsent Verb = "volume-absent" // Pool: changes nothing; fails if a volume of that name is there
 	VolumeCreate Verb = "volume-create" // Pool, XML: an empty volume; its name must be free
@@ -38,7 +39,7 @@ const (
 	DomainShutdown  Verb = "domain-shutdown"  // asks the guest, waits for Limit, then destroys
 	DomainDestroy   Verb = "domain-destroy"   //
 	DomainUndefine  Verb = "domain-undefine"  // Keep: NVRAM and TPM state stay
-	DomainMigrate   Verb = "domain-migrate"   // Dest: live, persistent, the source undefined; never post-copy
+	DomainMigrate   Verb = "domain-migrate"   // Dest: live, persistent, the source undefined; never post-copy. Copy: these disks are copied into volumes that are there
 	DomainAttach    Verb = "domain-attach"    // XML of one device; live only
 	DomainDetach    Verb = "domain-detach"    // XML of one device; live only; waits until the guest let go
 	DomainUpdate    Verb = "domain-update"    // XML of one device; live only
@@ -67,10 +68,11 @@ type Op struct {
 	Dest    string        `json:"dest,omitempty"`    // host name
 	DestURI string        `json:"-"`                 // where the source sends the memory, "tcp://10.0.0.2"; empty: to the name that Dest gives itself
 	Device  string        `json:"device,omitempty"`
+	Copy    []string      `json:"copy,omitempty"` // target names of disks
 	Text    string        `json:"text,omitempty"`
 	Bytes   uint64        `json:"bytes,omitempty"`
 	Count   int           `json:"count,omitempty"`
-	On      bool          `json:"on,omitempty"` // SetAutostart: on or off; DomainMigrate: storage is known to be shared although libvirt cannot tell
+	On      bool          `json:"on,omitempty"` // SetAutostart: on or off; NetworkUpdate: there or not; DomainMigrate: storage is known to be shared although libvirt cannot tell
 	Keep    bool          `json:"keep,omitempty"`
 	Limit   time.Duration `json:"limit,omitempty"` // of the whole operation; 0: the verb's own
 

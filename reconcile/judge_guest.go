@@ -374,7 +374,7 @@ func hostSilent(m *Machine, g *guest) (verdict, bool) {
 // has shown that they hold.
 func (m *Machine) byLocks(g *guest) (verdict, bool) {
 	h := g.home
-	if !m.pol.Locks || len(h.proving()) > 0 || h.state != Down || g.pol.local() || m.now < g.retryAt {
+	if !m.pol.Locks || len(h.proving()) > 0 || h.state != Down || g.pol.local() || g.pol.lockless() || m.now < g.retryAt {
 		return verdict{}, false
 	}
 	barred := m.barred(g, true)
@@ -514,7 +514,7 @@ func leaving(m *Machine, g *guest) (verdict, bool) {
 // moveWish takes a running guest off its host: to the one that a person wants, or
 // to any.
 func (m *Machine) moveWish(g *guest, to string) *Wish {
-	w := &Wish{Guest: g.name, Kind: Move, Host: g.home.name, Live: true, Target: to, Barred: m.barred(g, true), Why: "a person ordered it to " + to}
+	w := &Wish{Guest: g.name, Kind: Move, Host: g.home.name, Live: true, Target: to, Barred: m.barredMove(g), Why: "a person ordered it to " + to}
 	if to == "" {
 		w.Why = g.home.name + " is in maintenance"
 	}

@@ -75,12 +75,15 @@ func (m *Machine) stuck(g *guest, because string, paused bool) verdict {
 }
 
 // missing names a volume of the guest that the host does not show, or "".
-func (m *Machine) missing(g *guest, h *host) string {
+func (m *Machine) missing(g *guest, h *host) string { return m.missingTo(g, h, false) }
+
+// missingTo leaves out, of a move, what a live migration brings along.
+func (m *Machine) missingTo(g *guest, h *host, move bool) string {
 	if h.view == nil {
 		return "its storage"
 	}
 	for _, v := range g.volumes() {
-		if !h.shows(v.Pool, v.Name) {
+		if !h.shows(v.Pool, v.Name) && !(move && g.pol.goesAlong(v.Pool)) {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
@@ -255,13 +258,18 @@ func (m *Machine) rungWish(g *guest, r Rung, because string) *Wish {
 
 // barred says of each host why it is no target for a guest. away leaves out its
 // home.
-func (m *Machine) barred(g *guest, away bool) map[string]string {
+func (m *Machine) barred(g *guest, away bool) map[string]string { return m.barredFor(g, away, false) }
+
+// barredMove is barred for a live migration away from home.
+func (m *Machine) barredMove(g *guest) map[string]string { return m.barredFor(g, true, true) }
+
+func (m *Machine) barredFor(g *guest, away, move bool) map[string]string {
 	out := map[string]string{}
 	for _, h := range m.order {
 		if m.shut(h) != "" || !m.canHold(g, h) {
 			continue // told once for all guests, in the standing of the host, or by the planner, who knows the files
 		}
-		switch why := m.missing(g, h); {
+		switch why := m.missingTo(g, h, move); {
 		case h == g.home && away:
 			out[h.name] = "is where it is"
 		case why != "":

@@ -137,12 +137,12 @@ func (m *Machine) ruleMigrate(g *guest, h *host) (ok bool, words string) {
 		return false, "its probes are bad, and the ladder of its recovery deals with that"
 	case shut != "":
 		return false, h.name + " " + shut
-	case g.pol.local():
+	case g.pol.pinned():
 		return false, "a disk of it is local to " + g.home.name
 	case !m.canHold(g, h):
 		return false, h.name + " does not have all pools of its disks"
-	case m.missing(g, h) != "":
-		return false, h.name + " does not show " + m.missing(g, h)
+	case m.missingTo(g, h, true) != "":
+		return false, h.name + " does not show " + m.missingTo(g, h, true)
 	case why != "" && !m.blinking(why):
 		return false, why
 	}

@@ -88,6 +88,11 @@ type DiskPolicy struct {
 	Shared bool
 	// Renewed by a reinstallation: the first disk, and those with an image.
 	Renewed bool
+	// Copied by a live migration, where it is not shared.
+	Copied bool
+	// Lockless: nothing refuses a second writer (machine.md section 2: rbd and
+	// iscsi-direct hold).
+	Lockless bool
 }
 
 // GuestPolicy is what the configuration says of a guest.
@@ -113,6 +118,38 @@ type GuestPolicy struct {
 func (g *GuestPolicy) local() bool {
 	for _, d := range g.Disks {
 		if !d.Shared {
+			return true
+		}
+	}
+	return false
+}
+
+// pinned tells whether a live migration cannot take the guest along: a disk of it
+// is on one host alone, and is not copied.
+func (g *GuestPolicy) pinned() bool {
+	for _, d := range g.Disks {
+		if !d.Shared && !d.Copied {
+			return true
+		}
+	}
+	return false
+}
+
+// goesAlong tells whether a live migration brings a volume of the guest in that
+// pool: the copied disks, and the seed that lies beside one of them.
+func (g *GuestPolicy) goesAlong(pool string) bool {
+	for _, d := range g.Disks {
+		if d.Pool == pool && d.Copied && !d.Shared {
+			return true
+		}
+	}
+	return false
+}
+
+// lockless tells whether a disk of the guest is one that nothing locks.
+func (g *GuestPolicy) lockless() bool {
+	for _, d := range g.Disks {
+		if d.Lockless {
 			return true
 		}
 	}
@@ -205,11 +242,11 @@ func guestPolicy(cfg *schema.Config, vm *schema.VM) *GuestPolicy {
 		g.Prefer = schema.Names(vm.Place.Prefer)
 	}
 	for i, d := range vm.Disks {
-		shared := false
+		disk := DiskPolicy{Label: d.Label, Pool: d.Pool.Name, Volume: d.Volume, Renewed: d.Volume == "" && (i == 0 || d.Image != nil), Copied: d.CopyOnMigrate}
 		if pool := cfg.Pool(d.Pool.Name); pool != nil {
-			shared = pool.IsShared()
+			disk.Shared, disk.Lockless = pool.IsShared(), pool.Type == "rbd" || pool.Type == "iscsi-direct"
 		}
-		g.Disks = append(g.Disks, DiskPolicy{Label: d.Label, Pool: d.Pool.Name, Volume: d.Volume, Shared: shared, Renewed: d.Volume == "" && (i == 0 || d.Image != nil)})
+		g.Disks = append(g.Disks, disk)
 	}
 	g.Ladder = ladder(cfg, vm)
 	g.Digest = g.digest()

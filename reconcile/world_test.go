@@ -199,6 +199,10 @@ func (b *bench) readGuest(name string, words []string) *worldGuest {
 			p.Ladder.Failback = true
 		case "local":
 			disk.Pool, disk.Shared = "local", false
+		case "copied": // beside local: by a live migration
+			disk.Copied = true
+		case "lockless":
+			disk.Lockless = true
 		case "data":
 			data = true
 		case "after":

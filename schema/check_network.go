@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"path"
 )
 
 func (c *checker) network(n *Network) {
@@ -102,10 +103,15 @@ func (c *checker) dhcp(d *DHCP, own net.IP, prefix *net.IPNet) {
 	case bytes.Compare(start.To16(), own.To16()) <= 0 && bytes.Compare(own.To16(), end.To16()) <= 0:
 		c.fail("Impossible value", fmt.Sprintf("The range from %s to %s holds the host's own address, %s, which it would give away.", d.Start, d.End, own), d.At("start"))
 	}
+	c.pxe(d, own)
 	taken := map[string]string{own.String(): "the host itself"}
 	macs := map[string]bool{}
 	for _, mac := range sortedKeys(d.Leases) {
 		rng := d.AtKey("leases", mac)
+		if own.To4() == nil {
+			c.fail("Impossible value", "leases: DHCP for IPv6 knows guests by other names than their MAC address, so that none can be given a fixed one here. Remove leases.", rng)
+			return
+		}
 		hw, err := net.ParseMAC(mac)
 		if err != nil || len(hw) != 6 {
 			c.fail("Wrong value", fmt.Sprintf("leases: %q is not a MAC address, as in \"52:54:00:12:34:56\".", mac), rng)
@@ -124,6 +130,29 @@ func (c *checker) dhcp(d *DHCP, own net.IP, prefix *net.IPNet) {
 			c.fail("Duplicate address", fmt.Sprintf("leases: %s belongs to %s already.", ip, who), rng)
 		}
 		taken[ip.String()] = mac
+	}
+}
+
+// pxe checks what guests boot over the network.
+func (c *checker) pxe(d *DHCP, own net.IP) {
+	switch {
+	case own.To4() == nil && (d.Has("boot_file") || d.Has("boot_server") || d.Has("tftp_root")):
+		at := d.Range
+		for _, a := range []string{"boot_file", "boot_server", "tftp_root"} {
+			if d.Has(a) {
+				at = d.At(a)
+				break
+			}
+		}
+		c.fail("Impossible value", "libvirt's DHCP server offers boot files over IPv4 only. Remove them, or give the network an IPv4 address.", at)
+	case d.Has("boot_server") && !d.Has("boot_file"):
+		c.fail("Missing attribute", "boot_server needs boot_file beside it: the file that it has.", d.At("boot_server"))
+	case d.Has("boot_server") && d.Has("tftp_root"):
+		c.fail("Two origins", "With boot_server the file comes from there, and tftp_root gives out files from the host itself. Remove one of them.", d.At("tftp_root"))
+	case d.Has("boot_file") && !d.Has("boot_server") && !d.Has("tftp_root"):
+		c.fail("Missing attribute", "boot_file needs boot_server, the TFTP server that has it, or tftp_root, a directory on the hosts from which the network gives it out itself.", d.At("boot_file"))
+	case d.Has("tftp_root") && !path.IsAbs(d.TFTPRoot):
+		c.fail("Wrong value", "tftp_root must be the absolute path of a directory on the hosts.", d.At("tftp_root"))
 	}
 }
 

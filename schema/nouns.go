@@ -283,7 +283,7 @@ type Network struct {
 	Mode     string            `hcl:"mode" enum:"bridge|nat|route|isolated" doc:"How guests reach others."`
 	Bridge   string            `hcl:"bridge" doc:"bridge: the host's bridge; else the name of the bridge that libvirt makes."`
 	Bridges  map[string]string `hcl:"bridges" doc:"Where a host calls the bridge otherwise: { HOST = BRIDGE }."`
-	VLAN     int               `hcl:"vlan" min:"1" doc:"VLAN tag, for an Open vSwitch bridge." later:"Open vSwitch"`
+	VLAN     int               `hcl:"vlan" min:"1" doc:"VLAN tag of all guests on it, for an Open vSwitch bridge."`
 	Address  string            `hcl:"address" doc:"nat, route, isolated: the host's own address with prefix length."`
 	DHCP     *DHCP             `hcl:"dhcp" doc:"nat, route, isolated: a DHCP server."`
 }
@@ -294,14 +294,18 @@ type DHCP struct {
 	Start  string            `hcl:"start" required:"true" doc:"First address."`
 	End    string            `hcl:"end" required:"true" doc:"Last address."`
 	Leases map[string]string `hcl:"leases" doc:"Fixed addresses: { MAC = ADDRESS }."`
+
+	BootFile   string `hcl:"boot_file" doc:"PXE: file that a guest boots over the network, as in \"pxelinux.0\"."`
+	BootServer string `hcl:"boot_server" doc:"PXE: TFTP server that has boot_file. Default: the host itself, out of tftp_root."`
+	TFTPRoot   string `hcl:"tftp_root" doc:"PXE: directory on the hosts that the network's own TFTP server gives out."`
 }
 
 // Image is what a disk begins as a copy of.
 type Image struct {
 	Block
 	Ident
-	URL    string `hcl:"source" doc:"File, or https URL."`
-	SHA256 string `hcl:"sha256" doc:"Checksum of the file, hexadecimal."`
+	URL    string `hcl:"source" doc:"File, or https URL. What has a URL is downloaded by plan and apply on the machine where they run, once, and resumed if it breaks off."`
+	SHA256 string `hcl:"sha256" doc:"Checksum of the file, hexadecimal. With it, a download that is here already asks nobody."`
 	From   *Ref   `hcl:"from" ref:"kickstart" doc:"Built once by an installation, rebuilt when the profile changes." later:"golden images"`
 }
 
@@ -390,7 +394,7 @@ type Disk struct {
 	Cache         string `hcl:"cache" enum:"none|writeback|writethrough|directsync|unsafe" doc:"Cache mode; default: libvirt's."`
 	Clone         string `hcl:"clone" default:"copy" enum:"copy|backing" doc:"A full copy, or an overlay on the base image."`
 	OnDelete      string `hcl:"on_delete" default:"keep" enum:"keep|delete" doc:"delete: removed with its guest."`
-	CopyOnMigrate bool   `hcl:"copy_on_migrate" default:"false" doc:"A disk on a local pool is copied by a live migration." later:"copy_on_migrate"`
+	CopyOnMigrate bool   `hcl:"copy_on_migrate" default:"false" doc:"A disk on a local pool is copied by a live migration; when the guest runs at the destination, the old volume is deleted. It needs a pool of that name there."`
 }
 
 // NIC of a guest.

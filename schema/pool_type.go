@@ -128,6 +128,7 @@ func (c *checker) diskOn(d *Disk) {
 	if !known {
 		return
 	}
+	c.copied(d, p)
 	if !t.Files && !d.Has("format") {
 		d.Format = "raw"
 	}
@@ -144,6 +145,19 @@ func (c *checker) diskOn(d *Disk) {
 		c.fail("Impossible value", fmt.Sprintf("clone: an overlay is a qcow2 file, and a pool of type %q has none. Write \"copy\".", p.Type), d.At("clone"))
 	case d.Image != nil && !t.Uploads:
 		c.fail("Image in a pool that takes none", fmt.Sprintf("libvirt cannot upload into a pool of type %q. Import the image with the storage's own tool (rbd import), and name the volume with volume =.", p.Type), d.At("image"))
+	}
+}
+
+// copied checks what a live migration is to copy.
+func (c *checker) copied(d *Disk, p *Pool) {
+	switch {
+	case !d.CopyOnMigrate:
+	case d.Volume != "":
+		c.fail("Copy of a volume that is not ours", "copy_on_migrate deletes the old volume when the guest runs elsewhere, and an existing volume is never deleted by us. Remove copy_on_migrate, or let the disk be made here (size or image).", d.At("copy_on_migrate"))
+	case d.Clone == "backing":
+		c.fail("Copy of an overlay", "copy_on_migrate copies a disk as a whole, and this one is an overlay on a base image, which is not at the destination. Write clone = \"copy\".", d.At("copy_on_migrate"))
+	case p.IsShared():
+		c.warn("Nothing to copy", fmt.Sprintf("All hosts of %s see the same volumes, so that copy_on_migrate does nothing. Remove it, or write shared = false in the pool.", p.Address), d.At("copy_on_migrate"))
 	}
 }
 

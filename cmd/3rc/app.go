@@ -195,10 +195,24 @@ func (a *app) fleet(cfg *schema.Config) *libvirt.Fleet {
 	return libvirt.New(targets, a.log.Debug)
 }
 
+// fetch downloads the images that have URLs, and tells how far it is.
+func (a *app) fetch(ctx context.Context, cfg *schema.Config) content.Fetched {
+	f := content.Fetcher{Report: func(url string, done, total int64) {
+		of := ""
+		if total > 0 {
+			of = fmt.Sprintf(" of %s", schema.Size(total))
+		}
+		fmt.Fprintf(a.errOut, "%s: %s%s\n", url, schema.Size(done), of)
+	}}
+	return f.Fetch(ctx, cfg)
+}
+
 // look asks the hosts and inspects the images.
 func (a *app) look(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet) inventory.Snapshot {
+	// Before the hosts are asked: a download may take long, and what was seen is to be new.
+	fetched := a.fetch(ctx, cfg)
 	images := make(chan map[string]inventory.Image, 1)
-	go func() { images <- content.Inspect(ctx, cfg, dirOf(a.chdir)) }()
+	go func() { images <- content.Inspect(ctx, cfg, dirOf(a.chdir), fetched) }()
 	views := fleet.Look(ctx, lookLimit)
 	return inventory.Snapshot{Views: views, Images: <-images}
 }

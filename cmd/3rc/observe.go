@@ -91,7 +91,7 @@ func (a *app) observed(ctx context.Context, cfg *schema.Config, name string) (in
 			images[inventory.InitrdOf(k.Address)] = initrd
 		}
 	}
-	for address, img := range content.Inspect(ctx, &later, dirOf(a.chdir)) {
+	for address, img := range content.Inspect(ctx, &later, dirOf(a.chdir), nil) {
 		images[address] = img
 	}
 	seen.Images = images

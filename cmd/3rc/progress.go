@@ -36,7 +36,7 @@ func newProgress(a *app, p *plan.Plan) *progress {
 var words = map[plan.Verb]string{
 	plan.PoolDefine: "defining pool", plan.PoolBuild: "building pool", plan.PoolStart: "starting pool", plan.PoolStop: "stopping pool",
 	plan.PoolRefresh: "refreshing pool", plan.PoolUndefine: "undefining pool",
-	plan.NetworkDefine: "defining network", plan.NetworkStart: "starting network", plan.NetworkStop: "stopping network", plan.NetworkUndefine: "undefining network",
+	plan.NetworkDefine: "defining network", plan.NetworkStart: "starting network", plan.NetworkStop: "stopping network", plan.NetworkUndefine: "undefining network", plan.NetworkUpdate: "changing the DHCP server of network",
 	plan.VolumeAbsent: "looking for volume", plan.VolumeCreate: "making volume", plan.VolumeClone: "copying volume", plan.VolumeUpload: "uploading volume",
 	plan.VolumeGrow: "growing volume", plan.VolumeDelete: "deleting volume",
 	plan.DomainDefine: "defining", plan.DomainMark: "marking", plan.DomainStart: "starting", plan.DomainResume: "resuming", plan.DomainSuspend: "suspending", plan.DomainInstall: "installing", plan.DomainShutdown: "shutting down",

@@ -151,7 +151,7 @@ func (f *files) read(ctx context.Context) (*loop.Loaded, error) {
 		}
 		return nil, errors.New(strings.Join(lines, "; "))
 	}
-	return &loop.Loaded{Config: cfg, Images: content.Inspect(ctx, cfg, dirOf(f.app.chdir)), Digest: rec.digest(f.key, given)}, nil
+	return &loop.Loaded{Config: cfg, Images: content.Inspect(ctx, cfg, dirOf(f.app.chdir), nil), Digest: rec.digest(f.key, given)}, nil
 }
 
 // watch says on the channel when the files may have changed, until ctx ends. That

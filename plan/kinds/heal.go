@@ -48,9 +48,7 @@ func (x *healer) ops(c *plan.Change) []plan.Op {
 		op.Limit = shutdownLimit
 		return []plan.Op{op}
 	case plan.WishMigrate:
-		op := x.op(plan.DomainMigrate, x.w.Host)
-		op.Dest, op.On = c.Dest, x.r.allShared(x.vm)
-		return []plan.Op{op}
+		return x.migrate(c)
 	case plan.WishSweep:
 		return x.chain(append(x.destroy(), x.undefine(x.w.Host)))
 	case plan.WishSuspend:
@@ -63,6 +61,21 @@ func (x *healer) ops(c *plan.Change) []plan.Op {
 		return []plan.Op{op}
 	}
 	panic("kinds: no way for a wish to " + string(x.w.Kind))
+}
+
+// migrate moves the guest alive, and the disks that go along with it.
+func (x *healer) migrate(c *plan.Change) []plan.Op {
+	op := x.op(plan.DomainMigrate, x.w.Host)
+	op.Dest, op.On = c.Dest, true
+	fact, ok := x.r.in.View(x.w.Host).Find(inventory.Domain, x.vm.Name)
+	if !ok {
+		return []plan.Op{op}
+	}
+	before, after, note := x.r.copyOps(x.vm, look(x.w.Host, fact), &op)
+	if note != "" {
+		c.Note += "; " + note
+	}
+	return append(append(before, op), after...)
 }
 
 func (x *healer) destroy() []plan.Op {

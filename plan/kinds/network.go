@@ -3,6 +3,8 @@ package kinds
 import (
 	"fmt"
 	"net"
+	"path"
+	"slices"
 	"sort"
 	"strings"
 
@@ -77,27 +79,39 @@ func (k networks) networkOn(in *plan.Input, n *schema.Network, host string, v in
 	return k.networkDrift(in, n, v, fact, &seen, want, c, define, start, auto, op(plan.NetworkStop, key+" defined"))
 }
 
-// networkDrift puts a network of ours right. A running network takes a new
-// definition only when it is started again, which would cut off the guests of
-// one that libvirt makes itself.
+// networkDrift puts a network of ours right. A running network takes new leases
+// and ranges as it goes. The rest it takes only when it is started again, which
+// would cut off the guests of one that libvirt makes itself.
 func (k networks) networkDrift(in *plan.Input, n *schema.Network, v inventory.View, fact inventory.Fact, seen, want *lx.Network, c plan.Change, define, start, auto, stop plan.Op) []plan.Change {
 	c.Action, c.Reason, c.When = plan.Update, plan.Drift, plan.Live
 	c.Fields = networkFields(seen, want)
 	active := fact.State == inventory.StateActive
-	if len(c.Fields) > 0 {
-		if n.Mode != "bridge" && active {
-			if users := k.users(in, v.Host, n.Name); len(users) > 0 {
-				c.Action, c.Reason = plan.Hold, plan.InUse
-				c.Note = fmt.Sprintf("changing it would cut off %s on %s: stop or move the guests there first", strings.Join(users, ", "), c.Host)
-				return []plan.Change{c}
-			}
+	live := *seen
+	if active && fact.LiveXML != "" {
+		live = lx.Network{}
+		if err := live.Unmarshal(fact.LiveXML); err != nil {
+			c.Action, c.Reason, c.Note = plan.Hold, plan.Upset, "the definition that it runs with cannot be read: "+err.Error()
+			return []plan.Change{c}
 		}
-		want.UUID = seen.UUID
+	}
+	want.UUID = seen.UUID
+	if len(c.Fields) > 0 {
 		define.XML = marshal(want)
 		c.Ops = append(c.Ops, define)
-		if active {
-			stop.Provides = []string{keyNet(c.Host, n.Name) + " stopped"}
-			c.Ops = append(c.Ops, stop, start)
+	}
+	if ops, again := networkLive(&live, want, stop); active && again != nil {
+		if users := k.users(in, v.Host, n.Name); n.Mode != "bridge" && len(users) > 0 {
+			c.Action, c.Reason, c.Ops = plan.Hold, plan.InUse, nil
+			c.Note = fmt.Sprintf("it has to be started anew for this (%s), which would cut off %s on %s: stop or move the guests there first", strings.Join(again, ", "), strings.Join(users, ", "), c.Host)
+			return []plan.Change{c}
+		}
+		stop.Provides = []string{keyNet(c.Host, n.Name) + " stopped"}
+		c.Ops = append(c.Ops, stop, start)
+		c.Note = "it is started anew for this"
+	} else if active {
+		c.Ops = append(c.Ops, ops...)
+		if len(c.Fields) == 0 { // its definition is right, and somebody changed it as it runs
+			c.Fields = networkFields(&live, want)
 		}
 	}
 	if !active {
@@ -112,6 +126,63 @@ func (k networks) networkDrift(in *plan.Input, n *schema.Network, v inventory.Vi
 		return nil
 	}
 	return []plan.Change{c}
+}
+
+// networkLive are the operations that bring a running network to what is wanted;
+// again names what libvirt cannot change in one that runs (virNetworkUpdate knows
+// the hosts and ranges of a DHCP server).
+func networkLive(live, want *lx.Network, like plan.Op) (ops []plan.Op, again []string) {
+	for _, f := range networkFields(live, want) {
+		if f.Path != "dhcp.range" && f.Path != "dhcp.leases" {
+			again = append(again, f.Path)
+		}
+	}
+	if again != nil {
+		return nil, again
+	}
+	like.Verb = plan.NetworkUpdate
+	last := ""
+	add := func(entry string, on bool) {
+		op := like
+		op.XML, op.On = entry, on
+		if last != "" {
+			op.Requires = append(append([]string(nil), op.Requires...), last) // an address may be taken from one and given to another
+		}
+		last = fmt.Sprintf("%s entry %d", keyNet(like.Host, like.Name), len(ops))
+		op.Provides = []string{last}
+		ops = append(ops, op)
+	}
+	only := func(these, not []string, on bool) {
+		for _, e := range these {
+			if !slices.Contains(not, e) {
+				add(e, on)
+			}
+		}
+	}
+	// The new range comes before the old one goes: libvirt forgets what guests boot
+	// with the last entry of a DHCP server.
+	ranges, hosts := dhcpEntries(live)
+	wantedRanges, wantedHosts := dhcpEntries(want)
+	only(wantedRanges, ranges, true)
+	only(ranges, wantedRanges, false)
+	only(hosts, wantedHosts, false)
+	only(wantedHosts, hosts, true)
+	return ops, nil
+}
+
+// dhcpEntries are the ranges and hosts of a network's DHCP server, as far as the
+// language says them.
+func dhcpEntries(n *lx.Network) (ranges, hosts []string) {
+	if len(n.IPs) == 0 || n.IPs[0].DHCP == nil {
+		return nil, nil
+	}
+	for _, r := range n.IPs[0].DHCP.Ranges {
+		ranges = append(ranges, marshal(&lx.NetworkDHCPRange{Start: r.Start, End: r.End}))
+	}
+	for _, h := range n.IPs[0].DHCP.Hosts {
+		hosts = append(hosts, marshal(&lx.NetworkDHCPHost{MAC: strings.ToLower(h.MAC), IP: h.IP}))
+	}
+	return ranges, hosts
 }
 
 // users are the running guests of a host that are connected to a network.
@@ -147,9 +218,37 @@ func networkFields(seen, want *lx.Network) []plan.Field {
 		}
 		add("bridge", was, want.Bridge.Name)
 	}
+	add("vlan", vlanText(seen), vlanText(want))
 	add("address", ipText(seen), ipText(want))
-	add("dhcp", dhcpText(seen), dhcpText(want))
+	add("dhcp.range", rangeText(seen), rangeText(want))
+	add("dhcp.leases", leaseText(seen), leaseText(want))
+	add("dhcp.boot", bootText(seen), bootText(want))
 	return out
+}
+
+func vlanText(n *lx.Network) string {
+	if n.VLAN == nil || len(n.VLAN.Tags) == 0 {
+		return ""
+	}
+	return fmt.Sprint(n.VLAN.Tags[0].ID)
+}
+
+// bootText is what guests boot over the network, and where from.
+func bootText(n *lx.Network) string {
+	if len(n.IPs) == 0 {
+		return ""
+	}
+	s, ip := "", n.IPs[0]
+	if ip.DHCP != nil && len(ip.DHCP.Bootp) > 0 {
+		s = ip.DHCP.Bootp[0].File
+		if server := ip.DHCP.Bootp[0].Server; server != "" {
+			s += " from " + server
+		}
+	}
+	if ip.TFTP != nil {
+		s += " out of " + ip.TFTP.Root
+	}
+	return strings.TrimSpace(s)
 }
 
 func forwardMode(n *lx.Network) string {
@@ -171,20 +270,27 @@ func ipText(n *lx.Network) string {
 	return fmt.Sprintf("%s/%d", ip.Address, ip.Prefix)
 }
 
-func dhcpText(n *lx.Network) string {
+func rangeText(n *lx.Network) string {
 	if len(n.IPs) == 0 || n.IPs[0].DHCP == nil {
 		return ""
 	}
-	s := ""
+	var out []string
 	for _, r := range n.IPs[0].DHCP.Ranges {
-		s += r.Start + "-" + r.End + " "
+		out = append(out, r.Start+"-"+r.End)
 	}
-	hosts := append([]lx.NetworkDHCPHost(nil), n.IPs[0].DHCP.Hosts...)
-	sort.Slice(hosts, func(i, j int) bool { return hosts[i].MAC < hosts[j].MAC })
-	for _, h := range hosts {
-		s += h.MAC + "=" + h.IP + " "
+	return strings.Join(out, " ")
+}
+
+func leaseText(n *lx.Network) string {
+	if len(n.IPs) == 0 || n.IPs[0].DHCP == nil {
+		return ""
 	}
-	return s
+	var out []string
+	for _, h := range n.IPs[0].DHCP.Hosts {
+		out = append(out, strings.ToLower(h.MAC)+"="+h.IP)
+	}
+	sort.Strings(out)
+	return strings.Join(out, " ")
 }
 
 // networkXML is the network as the configuration describes it, on one host.
@@ -197,6 +303,10 @@ func networkXML(cfg *schema.Config, n *schema.Network, host string) *lx.Network 
 	}
 	if bridge != "" {
 		x.Bridge = &lx.NetworkBridge{Name: bridge}
+	}
+	if n.VLAN > 0 {
+		x.VLAN = &lx.NetworkVLAN{Tags: []lx.NetworkVLANTag{{ID: uint(n.VLAN)}}}
+		x.VirtualPort = &lx.NetworkVirtualPort{Params: &lx.NetworkVirtualPortParams{OpenVSwitch: &lx.NetworkVirtualPortParamsOpenVSwitch{}}}
 	}
 	if n.Mode != "isolated" {
 		x.Forward = &lx.NetworkForward{Mode: n.Mode}
@@ -216,7 +326,13 @@ func networkXML(cfg *schema.Config, n *schema.Network, host string) *lx.Network 
 	if d := n.DHCP; d != nil {
 		entry.DHCP = &lx.NetworkDHCP{Ranges: []lx.NetworkDHCPRange{{Start: d.Start, End: d.End}}}
 		for mac, lease := range d.Leases {
-			entry.DHCP.Hosts = append(entry.DHCP.Hosts, lx.NetworkDHCPHost{MAC: mac, IP: lease})
+			entry.DHCP.Hosts = append(entry.DHCP.Hosts, lx.NetworkDHCPHost{MAC: strings.ToLower(mac), IP: lease})
+		}
+		if d.BootFile != "" {
+			entry.DHCP.Bootp = []lx.NetworkBootp{{File: d.BootFile, Server: d.BootServer}}
+		}
+		if d.TFTPRoot != "" {
+			entry.TFTP = &lx.NetworkTFTP{Root: path.Clean(d.TFTPRoot)}
 		}
 		sort.Slice(entry.DHCP.Hosts, func(i, j int) bool { return entry.DHCP.Hosts[i].MAC < entry.DHCP.Hosts[j].MAC })
 	}

@@ -1,7 +1,6 @@
 package kinds
 
 import (
-	"fmt"
 	"sort"
 	"strings"
 
@@ -150,34 +149,36 @@ func (b *barring) of(g *guest) map[string]string {
 		needs = append(needs, "n "+n.Network.Name)
 	}
 	sort.Strings(needs)
-	bound := b.bound(g)
-	key := strings.Join(needs, "\x00") + "\x01" + bound
+	var bound, why string
+	var take []copied
+	if len(g.seen) > 0 {
+		bound, why = g.seen[0].host, b.f.pinned(g.vm, g.seen[0])
+		take = b.f.copies(g.vm, g.seen[0])
+	}
+	key := strings.Join(needs, "\x00") + "\x01" + bound + "\x01" + why
+	if len(take) > 0 {
+		key += "\x01" + g.vm.Name // its own volumes decide
+	}
 	if m, ok := b.cache[key]; ok {
 		return m
 	}
 	m := map[string]string{}
 	for _, h := range b.f.in.Config.Hosts {
-		if why := b.why(h.Name, needs, bound); why != "" {
-			m[h.Name] = why
+		no := b.why(h.Name, needs)
+		if h.Name != bound && no == "" {
+			if no = why; no == "" {
+				no = b.f.barsCopies(h.Name, g.vm, take)
+			}
+		}
+		if no != "" {
+			m[h.Name] = no
 		}
 	}
 	b.cache[key] = m
 	return m
 }
 
-// bound is the host that a guest cannot leave, because a disk of it is there
-// alone.
-func (b *barring) bound(g *guest) string {
-	if len(g.seen) == 0 || b.f.allShared(g.vm) {
-		return ""
-	}
-	return g.seen[0].host
-}
-
-func (b *barring) why(host string, needs []string, bound string) string {
-	if bound != "" && bound != host {
-		return fmt.Sprintf("a disk of it is local to %s", bound)
-	}
+func (b *barring) why(host string, needs []string) string {
 	v := b.f.in.View(host)
 	for _, need := range needs {
 		kind, name, _ := strings.Cut(need, " ")

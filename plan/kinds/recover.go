@@ -118,7 +118,11 @@ func (r *recovery) guest(vm *schema.VM, g plan.GuestStanding, w *plan.Wish, b *b
 		out.Allow = []string{w.Target}
 	}
 	out.Barred = map[string]string{}
-	for h, why := range b.of(&guest{vm: vm}) {
+	seen := &guest{vm: vm}
+	if fact, ok := r.in.View(w.Host).Find(inventory.Domain, vm.Name); ok && w.Kind == plan.WishMigrate {
+		seen.seen = []sighting{look(w.Host, fact)}
+	}
+	for h, why := range b.of(seen) {
 		out.Barred[h] = why
 	}
 	for h, why := range w.Barred {

@@ -241,7 +241,7 @@ func (f *fleet) migrate(g *guest, s sighting, move place.Move) plan.Change {
 	c.When = plan.Live
 	op := plan.Op{
 		Host: s.host, Dest: move.To, Verb: plan.DomainMigrate, Class: inventory.Domain, Name: s.fact.Name, UUID: s.fact.UUID,
-		On:       f.allShared(g.vm),
+		On:       f.pinned(g.vm, s) == "",
 		Requires: []string{keyGuest(g.vm.Address, stageSettled)},
 	}
 	for _, n := range g.vm.NICs {
@@ -250,11 +250,16 @@ func (f *fleet) migrate(g *guest, s sighting, move place.Move) plan.Change {
 	for _, d := range g.vm.Disks {
 		op.Requires = append(op.Requires, keyPool(move.To, d.Pool.Name))
 	}
-	c.Ops = []plan.Op{op}
+	before, after, note := f.copyOps(g.vm, s, &op)
+	if note != "" {
+		c.Note += "; " + note
+	}
 	if g.vm.State == "running" && s.fact.State.Live() || f.startsBefore(g, s) {
-		c.Ops[0].Requires = append(c.Ops[0].Requires, keyGuest(g.vm.Address, stageStarted))
+		op.Requires = append(op.Requires, keyGuest(g.vm.Address, stageStarted))
+		c.Ops = append(append(before, op), after...)
 		return c
 	}
+	c.Ops = []plan.Op{op}
 	if g.vm.State == "running" && !s.fact.State.Live() {
 		moved := keyGuest(g.vm.Address, "moved")
 		c.Ops[0].Provides = []string{moved}
@@ -273,16 +278,6 @@ func (f *fleet) migrate(g *guest, s sighting, move place.Move) plan.Change {
 func (f *fleet) startsBefore(g *guest, s sighting) bool {
 	h := f.in.Config.Host(s.host)
 	return len(f.unseen) > 0 || h != nil && !h.Maintenance
-}
-
-// allShared tells whether every disk lies where all hosts see it.
-func (f *fleet) allShared(vm *schema.VM) bool {
-	for _, d := range vm.Disks {
-		if !f.in.Config.Pool(d.Pool.Name).IsShared() {
-			return false
-		}
-	}
-	return true
 }
 
 // diffOrphan takes away a guest of ours that the files no longer name.

@@ -49,9 +49,9 @@ func TestAnImageIsKnownByItsHeaderAndItsSum(t *testing.T) {
 		{source: "none", why: "there is no file"},
 		{source: "empty", why: "is empty"},
 		{source: ".", why: "is not a file"},
-		{source: "https://example.org/x", why: "from files only"},
+		{source: "https://example.org/x", why: "was not downloaded on this machine yet"},
 	} {
-		img := Inspect(t.Context(), config(c.source, c.sum), dir)["image.x"]
+		img := Inspect(t.Context(), config(c.source, c.sum), dir, nil)["image.x"]
 		if (img.Why == "") != (c.why == "") || !strings.Contains(img.Why, c.why) {
 			t.Errorf("%s: %q, want %q", c.source, img.Why, c.why)
 		}
@@ -71,7 +71,7 @@ func TestAChangedFileIsReadAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			sums = append(sums, Inspect(t.Context(), config(p, ""), "")["image.x"].SHA256)
+			sums = append(sums, Inspect(t.Context(), config(p, ""), "", nil)["image.x"].SHA256)
 		}
 	}
 	want := sha256.Sum256([]byte("one"))
@@ -120,7 +120,7 @@ func TestAnImageThatChangesUnderTheUploadIsRefused(t *testing.T) {
 	if err := os.WriteFile(p, bytes.Repeat([]byte("x"), 100), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	src := &Source{Images: Inspect(t.Context(), config(p, ""), "")}
+	src := &Source{Images: Inspect(t.Context(), config(p, ""), "", nil)}
 	if err := os.WriteFile(p, []byte("short"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,17 +20,29 @@ import (
 )
 
 // Inspect finds out what is to be known of every image of a configuration, and of
-// the files that installers boot from. Relative paths begin at dir. What cannot be
-// read, or fetched, has its reason in Why.
-func Inspect(ctx context.Context, cfg *schema.Config, dir string) map[string]inventory.Image {
+// the files that installers boot from. Relative paths begin at dir; of an image with
+// a URL the cache is asked, and nobody else: see Fetcher. fetched may be nil. What
+// cannot be read, or fetched, has its reason in Why.
+func Inspect(ctx context.Context, cfg *schema.Config, dir string, fetched Fetched) map[string]inventory.Image {
 	out := map[string]inventory.Image{}
 	installers(ctx, cfg, dir, out)
 	for _, i := range cfg.Images {
-		if i.URL == "" || strings.Contains(i.URL, "://") {
-			out[i.Address] = inventory.Image{Why: "this version uploads images from files only"}
+		if i.URL == "" {
+			out[i.Address] = inventory.Image{Why: "this version uploads images from files and URLs only"}
 			continue
 		}
-		img, err := inspect(path(dir, i.URL))
+		file := path(dir, i.URL)
+		if isURL(i.URL) {
+			file = cacheOf(i.URL).whole
+		}
+		img, err := inspect(file)
+		var missing notThere
+		if isURL(i.URL) && errors.As(err, &missing) {
+			err = fmt.Errorf("%s was not downloaded on this machine yet: run `3rc plan` here, which does that", i.URL)
+		}
+		if why := fetched[i.URL]; why != nil {
+			err = why
+		}
 		if err != nil {
 			img.Why = err.Error()
 		} else if i.SHA256 != "" && !strings.EqualFold(i.SHA256, img.SHA256) {
@@ -60,7 +73,7 @@ func inspect(p string) (inventory.Image, error) {
 	f, err := os.Open(p)
 	if err != nil {
 		if os.IsNotExist(err) {
-			return img, fmt.Errorf("there is no file %s", p)
+			return img, notThere(p)
 		}
 		return img, err
 	}
@@ -83,6 +96,11 @@ func inspect(p string) (inventory.Image, error) {
 	img.SHA256, err = digest(f, st)
 	return img, err
 }
+
+// notThere is a file that is not there.
+type notThere string
+
+func (p notThere) Error() string { return "there is no file " + string(p) }
 
 // remembered is a checksum that was worked out before.
 type remembered struct {

@@ -175,7 +175,9 @@ func (h *host) boot() {
 func (h *host) start() {
 	h.online, h.booted, h.daemon = true, true, Up
 	for _, n := range h.networks {
-		n.active = n.autostart
+		if n.active = false; n.autostart {
+			n.start()
+		}
 	}
 	for _, p := range h.pools {
 		p.active, p.path = p.autostart, p.next

@@ -195,9 +195,21 @@ func (m *migration) switchTo() {
 		return
 	}
 	m.switched = true
+	m.copyDisks()
 	m.source.release()
 	m.source.sent = true
 	m.source.stand("migration")
+}
+
+// copyDisks has the destination's own files hold what the source's do.
+func (m *migration) copyDisks() {
+	for _, from := range m.source.open {
+		for _, to := range m.target.open {
+			if from.src.target == to.src.target && slices.Contains(m.task.op.Copy, from.src.target) {
+				to.file.content, to.file.whole, to.file.xml = from.file.content, from.file.whole, ""
+			}
+		}
+	}
 }
 
 // finish lets the guest run at the destination, and takes the source away.

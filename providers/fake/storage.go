@@ -3,6 +3,7 @@ package fake
 import (
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 
 	lx "libvirt.org/go/libvirtxml"
@@ -259,7 +260,53 @@ func networkPath(n *lx.DomainDiskSourceNetwork) string {
 // network is a libvirt network as one libvirtd knows it.
 type network struct {
 	uuid, def, bridge string
+	live              string // the definition that it runs with
 	active, autostart bool
+}
+
+func (n *network) start() {
+	if !n.active {
+		n.active, n.live = true, n.def
+	}
+}
+
+// update adds an entry to the DHCP server of the running network, or takes it away.
+func (n *network) update(entry string, on bool) error {
+	var x lx.Network
+	if err := x.Unmarshal(n.live); err != nil {
+		return err
+	}
+	if len(x.IPs) == 0 {
+		return fmt.Errorf("it has no address: %w", ErrFailed)
+	}
+	if x.IPs[0].DHCP == nil {
+		x.IPs[0].DHCP = &lx.NetworkDHCP{}
+	}
+	d := x.IPs[0].DHCP
+	var host lx.NetworkDHCPHost
+	var span lx.NetworkDHCPRange
+	switch {
+	case host.Unmarshal(entry) == nil:
+		d.Hosts = slices.DeleteFunc(d.Hosts, func(h lx.NetworkDHCPHost) bool { return h.MAC == host.MAC })
+		if on {
+			d.Hosts = append(d.Hosts, host)
+		}
+	case span.Unmarshal(entry) == nil:
+		d.Ranges = slices.DeleteFunc(d.Ranges, func(r lx.NetworkDHCPRange) bool { return r.Start == span.Start && r.End == span.End })
+		if on {
+			d.Ranges = append(d.Ranges, span)
+		}
+	default:
+		return fmt.Errorf("no such entry: %w", ErrFailed)
+	}
+	if len(d.Hosts) == 0 && len(d.Ranges) == 0 {
+		x.IPs[0].DHCP = nil // libvirt 9.0 forgets the boot file as well
+	}
+	text, err := x.Marshal()
+	if err == nil {
+		n.live = text
+	}
+	return err
 }
 
 func (h *host) doNetwork(op plan.Op) error {
@@ -288,8 +335,12 @@ func (h *host) doNetwork(op plan.Op) error {
 		if x.Bridge != nil {
 			n.bridge = x.Bridge.Name
 		}
+	case plan.NetworkUpdate:
+		if n.active {
+			return n.update(op.XML, op.On)
+		}
 	case plan.NetworkStart:
-		n.active = true
+		n.start()
 	case plan.NetworkStop:
 		n.active = false
 	case plan.NetworkUndefine:

@@ -1,7 +1,9 @@
 package fake
 
 import (
+	"fmt"
 	"sort"
+	"strings"
 	"time"
 
 	"3rc/schema/inventory"
@@ -51,12 +53,21 @@ func (h *host) report(c *cachedView) {
 	}
 	for _, name := range sortedKeys(h.networks) {
 		n := h.networks[name]
-		v.Facts = append(v.Facts, inventory.Fact{Class: inventory.Network, Name: name, UUID: n.uuid, State: active(n.active), XML: n.def, Persistent: true, Autostart: n.autostart})
+		fact := inventory.Fact{Class: inventory.Network, Name: name, UUID: n.uuid, State: active(n.active), XML: n.def, Persistent: true, Autostart: n.autostart}
+		if n.active {
+			fact.LiveXML = n.live
+		}
+		v.Facts = append(v.Facts, fact)
 	}
 	pools := sortedKeys(h.pools)
 	for _, name := range pools {
 		p := h.pools[name]
-		v.Facts = append(v.Facts, inventory.Fact{Class: inventory.Pool, Name: name, UUID: p.uuid, State: active(p.active && p.lost != gone), XML: p.def, Persistent: true, Autostart: p.autostart})
+		fact := inventory.Fact{Class: inventory.Pool, Name: name, UUID: p.uuid, State: active(p.active && p.lost != gone), XML: p.def, Persistent: true, Autostart: p.autostart}
+		if d := h.directoryOf(p); fact.State == inventory.StateActive && d.room > 0 {
+			free := fmt.Sprintf("</name><available unit='bytes'>%d</available>", d.room-min(d.room, d.used()))
+			fact.LiveXML = strings.Replace(p.def, "</name>", free, 1)
+		}
+		v.Facts = append(v.Facts, fact)
 	}
 	c.dirs = c.dirs[:0]
 	for _, name := range pools {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,10 +102,13 @@ func (ln *lane) connect() (*link, error) {
 	}
 	ln.turn.Lock()
 	defer ln.turn.Unlock()
+	known, helpers := ln.sockets(), ln.helpers()
+	ln.mu.Lock()
+	ln.others = helpers
+	ln.mu.Unlock()
 	late := time.AfterFunc(connectLimit, ln.cutAttempt)
 	defer late.Stop()
 
-	known := ln.sockets()
 	conn, err := lv.NewConnect(openURI(ln.target.URI, ln.place))
 	if err != nil {
 		return nil, connectFault(ln.target.URI, err)
@@ -178,12 +182,63 @@ func knock(p place) error {
 
 type addr = netip.AddrPort
 
-// cutAttempt shuts the socket of an attempt to connect that is under way: any of
-// ours to that host and port which belongs to no open link.
+// cutAttempt ends an attempt to connect that is under way: it shuts the socket, any
+// of ours to that host and port which belongs to no open link, or ends the ssh that
+// was begun for it. There is one attempt at a time for each host.
 func (ln *lane) cutAttempt() {
+	ln.mu.Lock()
+	others := ln.others
+	ln.mu.Unlock()
+	for pid := range ln.helpers() {
+		if others != nil && !others[pid] {
+			_ = unix.Kill(pid, unix.SIGTERM)
+		}
+	}
 	mine := ln.fleet.localEnds()
 	peers := ln.peers()
 	cut(func(local, peer addr) bool { return peers[peer] && !mine[local] })
+}
+
+// helpers are the processes, children of this one, that speak ssh to the lane's
+// host: libvirt's client begins one for each connection, with the host's name
+// among its arguments.
+func (ln *lane) helpers() map[int]bool {
+	out := map[int]bool{}
+	if ln.place.trans != "ssh" {
+		return out
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return out
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err == nil && parentOf(pid) == os.Getpid() && hasArgument(pid, ln.place.host) {
+			out[pid] = true
+		}
+	}
+	return out
+}
+
+// parentOf reads a process's parent; 0 if there is no such process any more.
+func parentOf(pid int) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The second field is the name, in brackets, which may hold anything.
+	_, rest, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')')+1:]), " ")
+	fields := strings.Fields(rest)
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(fields[1])
+	return parent
+}
+
+func hasArgument(pid int, want string) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err == nil && slices.Contains(strings.Split(string(b), "\x00"), want)
 }
 
 // sockets are our ends of the connections that lead to this lane's host and port.

@@ -82,6 +82,7 @@ var verbs = map[plan.Verb]verb{
 	plan.NetworkStart:    {startNetwork, "starting network", quickLimit},
 	plan.NetworkStop:     {stopNetwork, "stopping network", quickLimit},
 	plan.NetworkUndefine: {undefineNetwork, "undefining network", quickLimit},
+	plan.NetworkUpdate:   {updateNetwork, "changing the DHCP server of network", quickLimit},
 
 	plan.VolumeCreate: {createVolume, "creating volume", copyLimit}, // it may be preallocated in full
 	plan.VolumeClone:  {cloneVolume, "copying to volume", copyLimit},

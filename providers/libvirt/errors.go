@@ -215,9 +215,12 @@ func plain(err error) string { return cause(err).Error() }
 // the transport count too, since ssh and the socket have no codes in libvirt.
 func connectFault(uri string, err error) error {
 	kind := dialKind(err)
+	say := remedy(uri, err)
 	var e lv.Error
 	if kind == nil && errors.As(err, &e) {
 		switch {
+		case say != "":
+			kind = ErrAuth
 		case says(e, "Connection refused", "Failed to connect socket to"): // the latter on this machine
 			kind = ErrRefused
 		case says(e, "authentication", "Authentication", "certificate", "Permission denied", "Host key verification"):
@@ -231,7 +234,37 @@ func connectFault(uri string, err error) error {
 	if kind == nil {
 		kind = ErrUnreachable
 	}
-	return &fault{kind: kind, text: "connecting to " + uri, err: err}
+	return &fault{kind: kind, text: "connecting to " + uri + say, err: err}
+}
+
+const noClient = "the host does not accept our certificate: there is none here (clientcert.pem and clientkey.pem), or it has run out, is of another authority, or is not in tls_allowed_dn_list there"
+
+// remedies say what is wrong with how we and a host show who we are, and what to
+// do, by the words of libvirt 9 and OpenSSH 9 for it.
+var remedies = []struct{ words, say string }{
+	{"Unable to read TLS confirmation", noClient},
+	{"Server verification (of our certificate", noClient},
+	{"Our own certificate", "our own certificate is not good for this: it has to be a client's, of the authority in cacert.pem"},
+	{"Host key verification failed", "the host's key is not the one that is known: compare it, then ssh-keyscan HOST >>~/.ssh/known_hosts"},
+	{"Permission denied (publickey", "the host does not accept our key: put the public one into ~USER/.ssh/authorized_keys there"},
+}
+
+// remedy names what to do about the error of a connection, "" if its own words
+// have to do.
+func remedy(uri string, err error) string {
+	var e lv.Error
+	if !errors.As(err, &e) {
+		return ""
+	}
+	if p, err := placeOf(uri); err == nil && says(e, "Failed to verify peer's certificate") {
+		return ": " + refusedCertificate(p) + " (docs/tls.md)"
+	}
+	for _, r := range remedies {
+		if says(e, r.words) {
+			return ": " + r.say + " (docs/tls.md)"
+		}
+	}
+	return ""
 }
 
 // dialKind classifies an error of our own dialling; nil if it is none.

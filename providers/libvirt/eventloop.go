@@ -1,6 +1,7 @@
 package libvirt
 
 import (
+	"os"
 	"sync"
 
 	lv "libvirt.org/go/libvirt"
@@ -10,10 +11,20 @@ import (
 // milliseconds. It is what lets the loop notice what was added from outside.
 const loopTick = 500
 
+// logLevel is the variable by which libvirt's client is told what to log.
+const logLevel = "LIBVIRT_DEBUG"
+
 // startLoop begins libvirt's event loop, which carries keepalives, events and
 // the notice that a connection broke. It must be registered before the first
 // connection of the process and can never be stopped, so it is begun once.
 var startLoop = sync.OnceValue(func() error {
+	// libvirt's client writes its warnings to standard error, into whatever the
+	// program prints there. Its errors come back from the calls; 4 are these alone.
+	if os.Getenv(logLevel) == "" {
+		if err := os.Setenv(logLevel, "4"); err != nil {
+			return err
+		}
+	}
 	if err := lv.EventRegisterDefaultImpl(); err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type lane struct {
 	mu      sync.Mutex
 	link    *link
 	attempt *attempt
+	others  map[int]bool // processes that speak ssh to the host, and were there before the last attempt
 	strays  map[*link]bool
 	closed  bool
 }

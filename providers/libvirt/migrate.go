@@ -28,6 +28,8 @@ const (
 // destination gives itself. A domain that is off moves as a definition.
 //
 // On says that the storage is known to be shared although libvirt cannot tell.
+// The disks in Copy are copied into volumes of the same name at the destination,
+// which are there already; memory follows when they are the same.
 func migrateDomain(ctx context.Context, j *job) error {
 	dest, err := j.exec.fleet.host(j.op.Dest)
 	if err != nil {
@@ -47,6 +49,9 @@ func migrateDomain(ctx context.Context, j *job) error {
 	limit := j.op.Limit
 	if limit <= 0 {
 		limit = migrateLimit
+		if len(j.op.Copy) > 0 {
+			limit += copyLimit
+		}
 	}
 	inTime, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -84,6 +89,9 @@ func (m *migration) flags(s sight) lv.DomainMigrateFlags {
 	flags |= lv.MIGRATE_LIVE
 	if m.op.On {
 		flags |= lv.MIGRATE_UNSAFE
+	}
+	if len(m.op.Copy) > 0 {
+		flags |= lv.MIGRATE_NON_SHARED_DISK
 	}
 	return flags
 }
@@ -213,6 +221,9 @@ func (m *migration) call(ctx, wait context.Context, flags lv.DomainMigrateFlags)
 			params := &lv.DomainMigrateParameters{}
 			if m.op.DestURI != "" {
 				params.URISet, params.URI = true, m.op.DestURI
+			}
+			if len(m.op.Copy) > 0 {
+				params.MigrateDisksSet, params.MigrateDisks = true, m.op.Copy
 			}
 			m.sent.Store(true)
 			moved, err := d.Migrate3(to.conn, params, flags)

@@ -69,6 +69,27 @@ func TestEveryPoolTypeIsDefinedStartedAndListed(t *testing.T) {
 			t.Errorf("testdata/pools.hcl has no pool of type %s", typ)
 		}
 	}
+	s.converges(cfg)
+	for _, pool := range cfg.Pools {
+		s.is(inventory.Pool, pool.Name, inventory.StateActive)
+	}
+}
+
+// TestEveryNetworkIsDefinedStartedAndListed is the same for networks.
+func TestEveryNetworkIsDefinedStartedAndListed(t *testing.T) {
+	s := newSite(t)
+	cfg := loaded(t, "networks.hcl")
+	s.converges(cfg)
+	for _, n := range cfg.Networks {
+		s.is(inventory.Network, n.Name, inventory.StateActive)
+	}
+}
+
+// converges applies a configuration, of which all that is defined is valid and
+// nothing is then left to do.
+func (s *site) converges(cfg *schema.Config) {
+	t := s.t
+	t.Helper()
 	p := planned(cfg, s.view())
 	r := apply.Run(context.Background(), p, s.x, apply.Options{Parallelism: 1, Now: time.Now, Report: func(e apply.Event) {
 		if e.Err != nil {
@@ -82,9 +103,6 @@ func TestEveryPoolTypeIsDefinedStartedAndListed(t *testing.T) {
 		if kind := schemas[op.Verb]; kind != "" {
 			valid(t, string(op.Verb)+" "+op.Name, kind, op.XML)
 		}
-	}
-	for _, pool := range cfg.Pools {
-		s.is(inventory.Pool, pool.Name, inventory.StateActive)
 	}
 	for _, c := range planned(cfg, s.view()).Changes {
 		t.Errorf("then still: %s %s: %+v %s", c.Action, c.Address, c.Fields, c.Note)

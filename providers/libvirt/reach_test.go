@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"3rc/plan"
+
+	lv "libvirt.org/go/libvirt"
 )
 
 // silentPort is a port that accepts and never answers.
@@ -222,5 +226,52 @@ func TestPlacesOfURIs(t *testing.T) {
 	}
 	if u := openURI("qemu+ssh://a/system?keyfile=/k", place{trans: "ssh"}); u != "qemu+ssh://a/system?keyfile=/k&no_tty=1" {
 		t.Error(u)
+	}
+}
+
+// TestWrongCredentialsAreToldWithTheRemedy: the words are those of libvirt 9.0 and
+// OpenSSH 9.2, as the lab's hosts gave them.
+func TestWrongCredentialsAreToldWithTheRemedy(t *testing.T) {
+	for words, want := range map[string]string{
+		"authentication failed: Failed to verify peer's certificate":                      "not of our authority",
+		"Unable to read TLS confirmation: Input/output error":                             "does not accept our certificate",
+		"authentication failed: Server verification (of our certificate or IP address)":   "does not accept our certificate",
+		"Our own certificate /x/clientcert.pem failed validation against /x/cacert.pem":   "our own certificate",
+		"Cannot recv data: Host key verification failed.: Connection reset by peer":       "ssh-keyscan",
+		"Cannot recv data: root@10.77.0.12: Permission denied (publickey).: Connection r": "authorized_keys",
+	} {
+		err := connectFault("qemu+tls://127.0.0.1:1/system", lv.Error{Code: lv.ERR_SYSTEM_ERROR, Message: words})
+		if kindOf(err) != ErrAuth || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "docs/tls.md") {
+			t.Errorf("%s: %v, %v", words, kindOf(err), err)
+		}
+	}
+	if err := connectFault("qemu+tls://h/system", lv.Error{Message: "something else"}); strings.Contains(err.Error(), "docs/tls.md") {
+		t.Error(err)
+	}
+}
+
+// TestAnSSHThatHangsIsEnded: the host's port answers, and its sshd, or what stands
+// in for it, says nothing more. The attempt ends, and so does its process.
+func TestAnSSHThatHangsIsEnded(t *testing.T) {
+	command := filepath.Join(t.TempDir(), "ssh")
+	// One process, so that nobody else holds its streams.
+	if err := os.WriteFile(command, []byte("#!/bin/sh\nwhile read -r line; do :; done\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	uri := "qemu+ssh://" + silentPort(t) + "/system?command=" + command
+	f := fleet(t, Target{"h1", uri})
+	began := time.Now()
+	v := f.LookAt(context.Background(), "h1", 3*connectLimit)
+	if took := time.Since(began); v.Seen || took < connectLimit || took > 2*connectLimit {
+		t.Errorf("seen %v after %s: %s", v.Seen, took, v.Why)
+	}
+	h, err := f.host("h1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := until(ctx, poll, func() (bool, error) { return len(h.asking.helpers()) == 0, nil }); err != nil {
+		t.Errorf("its processes live: %v", h.asking.helpers())
 	}
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +102,8 @@ func (c *checker) spared(guest, what string) {
 }
 
 // volume: none is deleted or overwritten unasked, none made but by a
-// reinstallation.
+// reinstallation. A move of a guest whose disks go along makes them where it goes,
+// and then deletes the ones that nobody uses any more.
 func (c *checker) volume(e fake.Event) {
 	if e.Op.Verb == "" {
 		return
@@ -114,10 +116,11 @@ func (c *checker) volume(e fake.Event) {
 	}
 	vm := c.w.vm(guest)
 	installing := c.rung[guest] == string(plan.WishReinstall)
+	along := c.rung[guest] == string(plan.WishMigrate) && vm != nil && slices.ContainsFunc(vm.Disks, func(d schema.Disk) bool { return d.CopyOnMigrate })
 	switch {
-	case e.Kind == fake.Created && !installing:
+	case e.Kind == fake.Created && !installing && !along:
 		c.fail("3 no volume", "%s was made, and nothing is being reinstalled", e.Volume)
-	case e.Kind == fake.Deleted && (e.InUse || !installing):
+	case e.Kind == fake.Deleted && (e.InUse || !installing && !along):
 		c.fail("3 no volume", "%s was deleted", e.Volume)
 	case e.Kind == fake.Wrote && !installing && e.Content != "empty": // what an installation that was given up writes later
 		c.fail("3 no volume", "%s was overwritten; it held %q", e.Volume, e.Content)

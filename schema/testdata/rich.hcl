@@ -184,6 +184,19 @@ network "inside" {
     start  = "192.168.50.100"
     end    = "192.168.50.200"
     leases = { "52:54:00:00:00:01" = "192.168.50.10" }
+
+    boot_file = "pxelinux.0"
+    tftp_root = "/srv/tftp"
+  }
+}
+network "outside" {
+  mode    = "route"
+  address = "192.168.60.1/24"
+  dhcp {
+    start       = "192.168.60.100"
+    end         = "192.168.60.200"
+    boot_file   = "ipxe.efi"
+    boot_server = "192.168.60.2"
   }
 }
 network "found" { existing = true }
