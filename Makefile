@@ -76,7 +76,7 @@ mutants: setup-build ## break every rule of the machine, one by one; some test m
 	@nice -n 10 go run ./fixtures/mutants $(MUTANTS)
 
 golden: setup-build ## write the golden files of the tests anew; read the difference before you commit it
-	@CGO_ENABLED=0 go test ./schema ./plan/kinds ./plan/place ./providers/fake ./reconcile -rewrite
+	@CGO_ENABLED=0 go test ./schema ./plan/kinds ./plan/place ./providers/fake ./reconcile ./reconcile/incident -rewrite
 	@REWRITE=1 go test ./cmd/3rc
 	@go test ./providers/libvirt -update
 	@go test ./providers/fence -rewrite

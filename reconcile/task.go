@@ -255,7 +255,8 @@ func (m *Machine) check(g *guest) {
 			}
 		}
 	}
-	if t.Kind == Again || t.Kind == Elsewhere || t.Kind == Anew {
+	// Of a process that is gone nothing is asked: it would be tried at every instant.
+	if (t.Kind == Again || t.Kind == Elsewhere || t.Kind == Anew) && g.lively() {
 		for i := range g.probes {
 			if g.probes[i].sent <= t.Opened {
 				m.probeGuestAt(g, i, m.now)

@@ -54,6 +54,7 @@ func leaks(t testing.TB, at string, cfg *Config, scenarios []*Scenario, files *F
 		t.Errorf("%s: %v", at, err)
 	}
 	see("JSON", string(b))
+	see("what is kept", string(cfg.Keep()))
 }
 
 // everyPart calls f with every value of a configuration that a program can get

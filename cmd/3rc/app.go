@@ -91,6 +91,7 @@ func (a *app) commands() *cobra.Command {
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
 	f.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn, error or off")
 	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.volumesCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand(), a.installCommand())
+	root.AddCommand(a.replayCommand(), a.explainCommand(), a.reviewCommand())
 	root.AddCommand(a.orderCommands()...)
 	a.completions(root)
 	return root
@@ -124,12 +125,14 @@ func (a *app) options(given []schema.Setting) schema.Options {
 }
 
 // load reads the configuration and tells what is wrong with it.
-func (a *app) load() (*schema.Config, error) {
+func (a *app) load() (*schema.Config, error) { return a.loadDir(a.chdir) }
+
+func (a *app) loadDir(dir string) (*schema.Config, error) {
 	given, err := a.settings()
 	if err != nil {
 		return nil, err
 	}
-	cfg, files, diags := schema.Load(os.DirFS(a.chdir), a.options(given))
+	cfg, files, diags := schema.Load(os.DirFS(dir), a.options(given))
 	if cfg == nil {
 		if err := a.tell(files, diags); err != nil {
 			return nil, err

@@ -98,7 +98,8 @@ pool "default-pool" { existing = true }
 image "i" { source = "images/i.raw" }
 kickstart "k" {
   format  = "kickstart"
-  kernel  = "boot/vmlinuz"
+  kernel  = "images/vmlinuz"
+  initrd  = "images/initrd.img"
   cmdline = "pw=${var.written} ${self.name}"
   content = templatefile("k.tftpl", { pw = local.all, list = local.list })
 }
@@ -125,7 +126,8 @@ vm "web" {
 	"given.secret":       "file = \"" + canary + "\"\n",
 	"x.scenario.hcl":     "scenario \"x\" {\n  run = \"1m\"\n  event \"1s\" { power_off = [\"h1\"] }\n  expect \"30s\" { host = { h1 = \"up\" } }\n}\n",
 	"images/i.raw":       "",
-	"boot/vmlinuz":       "a kernel",
+	"images/vmlinuz":     "a kernel",
+	"images/initrd.img":  "an initrd",
 	"plans/unread.plan":  `{"digest": "` + canary + `"}`,
 	"plans/stale.plan":   `{"format_version": "1.0", "kind": "3rc plan", "cluster": "lab", "digest": "x", "plan": {}}`,
 	"broken/x.vars.hcl":  "a = \"" + canary + "\n",
@@ -146,6 +148,15 @@ host "h2" {
 func soundEnv() []string  { return []string{"RC3_VAR_env=" + canary} }
 func soundArgs() []string { return []string{"-var", "given=" + canary, "-var-file", "given.secret"} }
 
+// labJournal is what a watch recorded on real hosts.
+var labJournal = func() string {
+	path, err := filepath.Abs("../../reconcile/incident/testdata/lab")
+	if err != nil {
+		panic(err)
+	}
+	return path
+}()
+
 // commands are all that the program has, each way in which it prints something.
 var commands = [][]string{
 	{"validate"}, {"fmt", "-check", "-diff", "-recursive"}, {"fmt", "-write=false", "-diff"}, {"schema"}, {"schema", "host.fence"}, {"version"},
@@ -153,6 +164,7 @@ var commands = [][]string{
 	{"apply"}, {"apply", "-auto-approve"}, {"apply", "a.plan"}, {"apply", "plans/stale.plan"}, {"apply", "plans/unread.plan"},
 	{"destroy"}, {"destroy", "-auto-approve"}, {"destroy", "vm.web"}, {"init"},
 	{"test"}, {"test", "-v", "-junit", "report.xml"}, {"test", canary[:6]},
+	{"replay", labJournal, "-config", ".", "-html", "incident.html"}, {"replay", labJournal, "-config", ".", "-json"}, {"explain", "h1"}, {"explain", "h1", "-journal", labJournal},
 	{"status"}, {"status", "-json"}, {"status", "h1"}, {"drain", "h1"}, {"pause"}, {"migrate", "web0", "h1"}, {"migrate", "web[0]", "h1", "-auto-approve"}, {"fence", "h1"},
 	{"completion", "bash"}, {"__complete", "plan", "-target", ""}, {"__complete", "plan", "-var", ""}, {"help"}, {"plan", "-nosuch"}, {"nosuch"},
 }

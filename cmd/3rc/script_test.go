@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -43,6 +44,11 @@ func TestScripts(t *testing.T) {
 			UpdateScripts:       os.Getenv("REWRITE") != "",
 			Setup: func(env *testscript.Env) error {
 				env.Setenv("TERM", "xterm")
+				incident, err := filepath.Abs("../../reconcile/incident/testdata") // what a watch recorded on real hosts
+				env.Setenv("INCIDENT", incident)
+				if err != nil {
+					return err
+				}
 				return nil
 			},
 		})

@@ -5,6 +5,7 @@ import (
 
 	"3rc/plan"
 	"3rc/reconcile"
+	"3rc/schema"
 	"3rc/schema/inventory"
 )
 
@@ -27,6 +28,10 @@ type Started struct {
 	Config      string            `json:"config"`            // digest of the configuration in force
 	Self        string            `json:"self,omitempty"`    // the host on which it runs
 	Memory      *reconcile.Memory `json:"-"`                 // nil: there was none
+	// Files is the configuration in force, as schema.Keep keeps it. nil: a version
+	// wrote this that did not keep it.
+	Files *schema.Config     `json:"-"`
+	Watch reconcile.Identity `json:"watch,omitzero"` // what the watch calls itself in its claims
 
 	Images map[string]inventory.Image `json:"images,omitempty"`
 	// Goes on: the watcher runs on, and only the file is new. A round begun here
@@ -40,8 +45,9 @@ type Happened struct{ Event reconcile.Event }
 
 // Configured: another configuration is in force.
 type Configured struct {
-	Config string `json:"config"` // its digest
-	Self   string `json:"self,omitempty"`
+	Config string         `json:"config"` // its digest
+	Files  *schema.Config `json:"-"`      // see Started
+	Self   string         `json:"self,omitempty"`
 
 	Images map[string]inventory.Image `json:"images,omitempty"`
 }
@@ -59,8 +65,23 @@ type Ended struct {
 	Why     string `json:"why,omitempty"`
 }
 
-// Decided is a decision.
+// Decided is a decision of the round.
 type Decided struct{ Record reconcile.Record }
+
+// Noted is what the watch tells of itself: of its files and its memory, and of an
+// apply. No input of the round leads to it.
+type Noted struct{ Record reconcile.Record }
+
+// Reserved: an apply changes these guests from here on, and recovery leaves them
+// alone.
+type Reserved struct {
+	Guests []string `json:"guests"`
+}
+
+// Released: the apply has given them back.
+type Released struct {
+	Guests []string `json:"guests"`
+}
 
 // Dropped says that entries are missing here: the queue was full, or the disk.
 type Dropped struct {
@@ -83,6 +104,9 @@ func (Configured) what() {}
 func (Begun) what()      {}
 func (Ended) what()      {}
 func (Decided) what()    {}
+func (Noted) what()      {}
+func (Reserved) what()   {}
+func (Released) what()   {}
 func (Dropped) what()    {}
 func (Torn) what()       {}
 
@@ -91,9 +115,11 @@ func (Torn) what()       {}
 // within flushEvery.
 func (e Entry) important() bool {
 	switch w := e.What.(type) {
-	case Started, Configured, Begun, Ended, Dropped:
+	case Started, Configured, Begun, Ended, Dropped, Reserved, Released:
 		return true
 	case Decided:
+		return w.Record.Tell
+	case Noted:
 		return w.Record.Tell
 	case Happened:
 		switch ev := w.Event.(type) {

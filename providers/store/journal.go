@@ -107,7 +107,7 @@ func (j *Journal) Append(e Entry) {
 		it.head, it.entry.What = &w, nil
 	case Configured:
 		it.head = j.next()
-		j.head.Config, j.head.Self, j.head.Images = w.Config, w.Self, w.Images
+		j.head.Config, j.head.Files, j.head.Self, j.head.Images = w.Config, w.Files, w.Self, w.Images
 	case Happened:
 		tagOf(w.Event)
 		it.head = j.next()

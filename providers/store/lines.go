@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"3rc/reconcile"
+	"3rc/schema"
 	"3rc/schema/inventory"
 )
 
@@ -48,6 +49,13 @@ type fileLine struct {
 	At     int64
 	Started
 	Packed []byte `json:"memory,omitempty"` // JSON, compressed: the definitions of all guests
+	Files  []byte `json:"files,omitempty"`  // JSON, compressed: the configuration
+}
+
+// configuredLine is a Configured.
+type configuredLine struct {
+	Configured
+	Packed []byte `json:"files,omitempty"` // JSON, compressed
 }
 
 // lookLine is a Looked in full.
@@ -89,8 +97,40 @@ func begin(out *bytes.Buffer, at reconcile.Instant, s Started, before map[string
 	if s.Memory != nil {
 		l.Packed = deflate(plainJSON(s.Memory))
 	}
+	l.Files = packed(s.Files)
 	e.full("file", 0, l)
 	return e
+}
+
+// packed is a configuration as it is written; nil: none is known.
+func packed(c *schema.Config) []byte {
+	if c == nil {
+		return nil
+	}
+	return deflate(c.Keep())
+}
+
+func unpacked(b []byte) (*schema.Config, error) {
+	if b == nil {
+		return nil, nil
+	}
+	text, err := inflate(b)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration in it cannot be read: %w", err)
+	}
+	return schema.Kept(text)
+}
+
+// mostInflated bounds what is read of a packed text: the memory of the largest
+// fleet has a tenth of it.
+const mostInflated = 1 << 30
+
+func inflate(b []byte) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(b)), mostInflated+1))
+	if err == nil && len(text) > mostInflated {
+		err = fmt.Errorf("it is longer than %d bytes", mostInflated)
+	}
+	return text, err
 }
 
 func deflate(b []byte) []byte {
@@ -144,13 +184,19 @@ func (e *encoder) entry(x Entry) {
 	case Happened:
 		e.event(x.At, d, w.Event)
 	case Configured:
-		e.full("configured", d, w)
+		e.full("configured", d, configuredLine{w, packed(w.Files)})
 	case Begun:
 		e.full("begun", d, w)
 	case Ended:
 		e.full("ended", d, w)
 	case Decided:
 		e.full("decided", d, w.Record)
+	case Noted:
+		e.full("noted", d, w.Record)
+	case Reserved:
+		e.full("reserved", d, w)
+	case Released:
+		e.full("released", d, w)
 	case Dropped:
 		e.full("dropped", d, w)
 	default:
@@ -277,7 +323,7 @@ func (d *decoder) first(text []byte) (Entry, bool, error) {
 		return Entry{}, false, fmt.Errorf("%w: its format is %d, and this one knows up to %d", ErrNewer, f.Format, journalFormat)
 	}
 	if f.Packed != nil {
-		text, err := io.ReadAll(flate.NewReader(bytes.NewReader(f.Packed)))
+		text, err := inflate(f.Packed)
 		if err == nil {
 			err = json.Unmarshal(text, &f.Memory)
 		}
@@ -285,6 +331,11 @@ func (d *decoder) first(text []byte) (Entry, bool, error) {
 			return Entry{}, false, fmt.Errorf("the memory at its beginning cannot be read: %w", err)
 		}
 	}
+	files, err := unpacked(f.Files)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	f.Started.Files = files
 	d.begun, d.at, d.zero, d.wall = true, reconcile.Instant(f.At), reconcile.Instant(f.At), f.Wall
 	return Entry{d.at, f.Started}, true, nil
 }
@@ -304,7 +355,20 @@ func (d *decoder) full(l *line) (What, error) {
 	case "fact":
 		return nil, told(l, d.views.fact)
 	case "configured":
-		return entryOf[Configured](l)
+		var c configuredLine
+		err := l.get(&c)
+		if err == nil {
+			c.Configured.Files, err = unpacked(c.Packed)
+		}
+		return c.Configured, err
+	case "noted":
+		var r reconcile.Record
+		err := l.get(&r)
+		return Noted{r}, err
+	case "reserved":
+		return entryOf[Reserved](l)
+	case "released":
+		return entryOf[Released](l)
 	case "begun":
 		return entryOf[Begun](l)
 	case "ended":

@@ -9,6 +9,7 @@ import (
 
 	"3rc/apply"
 	"3rc/plan"
+	"3rc/providers/store"
 	"3rc/reconcile"
 	"3rc/reconcile/loop/api"
 	"3rc/reconcile/round"
@@ -86,9 +87,11 @@ func (l *Loop) carryPlan(ctx context.Context, c *Loaded, p *plan.Plan, paralleli
 		if refused != nil {
 			return
 		}
-		effects, err := l.r.Reserve(guests, l.now())
+		now := l.now()
+		effects, err := l.r.Reserve(guests, now)
 		if refused = err; err == nil {
 			l.busy++
+			l.write(now, store.Reserved{Guests: guests})
 			l.carryOut(append(effects, round.Effect(barrier{stored})))
 		}
 	})
@@ -99,7 +102,9 @@ func (l *Loop) carryPlan(ctx context.Context, c *Loaded, p *plan.Plan, paralleli
 	ctx = context.WithoutCancel(ctx)
 	defer l.post(func() {
 		l.busy--
-		l.carryOut(l.r.Release(guests, l.now()))
+		now := l.now()
+		l.write(now, store.Released{Guests: guests})
+		l.carryOut(l.r.Release(guests, now))
 	})
 	select {
 	case err := <-stored:
@@ -110,13 +115,13 @@ func (l *Loop) carryPlan(ctx context.Context, c *Loaded, p *plan.Plan, paralleli
 		return errOver
 	}
 	l.post(func() {
-		l.decided(reconcile.Record{At: l.now(), Rule: "apply begins", Because: fmt.Sprintf("%d operations of plan %s", len(p.Ops), short(p.Digest())), Tell: true})
+		l.noted(reconcile.Record{At: l.now(), Rule: "apply begins", Because: fmt.Sprintf("%d operations of plan %s", len(p.Ops), short(p.Digest())), Tell: true})
 	})
 	res := l.edges.Planner.Carry(ctx, c, p, apply.Options{
 		Parallelism: max(1, parallelism), Now: l.edges.Clock.Wall, Stop: l.applying.stop, Guard: l.guard, Report: func(e apply.Event) { report(api.ApplyEventOf(e)) },
 	})
 	l.post(func() {
-		l.decided(reconcile.Record{At: l.now(), Rule: "apply ends", Because: fmt.Sprintf("%d done, %d failed, %d not begun", res.Done, len(res.Failed), len(res.Skipped)), Tell: true})
+		l.noted(reconcile.Record{At: l.now(), Rule: "apply ends", Because: fmt.Sprintf("%d done, %d failed, %d not begun", res.Done, len(res.Failed), len(res.Skipped)), Tell: true})
 	})
 	return nil
 }
@@ -162,7 +167,7 @@ func (l *Loop) applyChanged() {
 		err := l.Apply(l.ctx, api.ApplyRequest{Parallelism: ownParallelism}, func(api.ApplyEvent) {})
 		if err != nil {
 			l.post(func() {
-				l.decided(reconcile.Record{At: l.now(), Rule: "not applied", Because: err.Error(), Not: "the files are in force for recovery, and were not applied: `3rc plan` shows what differs", Tell: true})
+				l.noted(reconcile.Record{At: l.now(), Rule: "not applied", Because: err.Error(), Not: "the files are in force for recovery, and were not applied: `3rc plan` shows what differs", Tell: true})
 			})
 		}
 	}()

@@ -8,9 +8,21 @@ import (
 	"3rc/reconcile"
 )
 
-// decided writes a decision down, and tells people if it is important.
+// decided writes a decision of the round down, and tells people if it is
+// important.
 func (l *Loop) decided(r reconcile.Record) {
 	l.write(r.At, store.Decided{Record: r})
+	l.say(r)
+}
+
+// noted does so with what the loop tells of itself, which no replay of the round
+// comes to.
+func (l *Loop) noted(r reconcile.Record) {
+	l.write(r.At, store.Noted{Record: r})
+	l.say(r)
+}
+
+func (l *Loop) say(r reconcile.Record) {
 	l.told(r)
 	say := l.log.Info
 	if r.Tell {

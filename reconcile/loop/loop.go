@@ -144,10 +144,10 @@ func (l *Loop) wall() time.Time { return l.wallBegan.Add(l.now().Sub(0)) }
 // started is the first line of the journal.
 func (l *Loop) started(o round.Options) store.Started {
 	s := store.Started{
-		Incarnation: o.Incarnation, Wall: l.wall(), Boot: l.opts.Boot, Version: l.opts.Version, Config: l.reloads.digest, Self: o.Self, Images: o.Images,
+		Incarnation: o.Incarnation, Wall: l.wall(), Boot: l.opts.Boot, Version: l.opts.Version, Config: l.reloads.digest, Files: l.cfg, Watch: o.Watch, Self: o.Self, Images: o.Images,
 	}
 	if o.Memory != nil {
-		s.Memory = o.Memory.Memory
+		s.Memory, s.Wall = o.Memory.Memory, o.Memory.Wall // to the nanosecond, or a replay remembers otherwise
 	}
 	return s
 }

@@ -71,7 +71,7 @@ func (l *Loop) storedUpTo(n int, err error) {
 	}
 	if m.failed {
 		m.failed = false
-		l.decided(reconcile.Record{At: l.now(), Rule: "memory stored again", Because: "the state directory can be written again", Tell: true})
+		l.noted(reconcile.Record{At: l.now(), Rule: "memory stored again", Because: "the state directory can be written again", Tell: true})
 	}
 	m.saved = max(m.saved, n)
 	var ready []waiting
@@ -98,7 +98,7 @@ func (l *Loop) notStored(err error) {
 	m := &l.memory
 	if !m.failed {
 		m.failed = true
-		l.decided(reconcile.Record{At: l.now(), Rule: "memory not stored", Because: err.Error(), Not: "nothing is fenced, started, stopped or moved until it can be", Tell: true})
+		l.noted(reconcile.Record{At: l.now(), Rule: "memory not stored", Because: err.Error(), Not: "nothing is fenced, started, stopped or moved until it can be", Tell: true})
 	}
 	refused := m.waiting
 	m.waiting = nil

@@ -59,7 +59,7 @@ func (l *Loop) refuse(err error) {
 		return
 	}
 	l.reloads.refused = text
-	l.decided(reconcile.Record{At: l.now(), Rule: "edit ignored", Because: text, Not: "the configuration that was in force stays in force", Tell: true})
+	l.noted(reconcile.Record{At: l.now(), Rule: "edit ignored", Because: text, Not: "the configuration that was in force stays in force", Tell: true})
 }
 
 // configure puts a configuration in force.
@@ -68,7 +68,7 @@ func (l *Loop) configure(c *Loaded) {
 	l.reloads.refused = ""
 	if c.Digest == l.reloads.digest {
 		if was != "" {
-			l.decided(reconcile.Record{At: l.now(), Rule: "edit taken back", Because: "the files are again as what is in force", Tell: true})
+			l.noted(reconcile.Record{At: l.now(), Rule: "edit taken back", Because: "the files are again as what is in force", Tell: true})
 		}
 		return
 	}
@@ -80,9 +80,9 @@ func (l *Loop) configure(c *Loaded) {
 		still = append(still, h.Name)
 	}
 	l.edges.Use(c.Config, c.Images, still)
-	l.decided(reconcile.Record{At: l.now(), Rule: "configured", Because: "the files changed: " + short(c.Digest), Tell: true})
+	l.noted(reconcile.Record{At: l.now(), Rule: "configured", Because: "the files changed: " + short(c.Digest), Tell: true})
 	now, self := l.now(), l.opts.Self(c.Config)
-	l.write(now, store.Configured{Config: c.Digest, Self: self, Images: c.Images})
+	l.write(now, store.Configured{Config: c.Digest, Files: c.Config, Self: self, Images: c.Images})
 	defer l.changed()
 	l.carryOut(l.r.Configure(c.Config, c.Images, self, now))
 }

@@ -16,6 +16,7 @@ import (
 	"3rc/providers/fake"
 	"3rc/providers/store"
 	"3rc/reconcile"
+	"3rc/reconcile/replay"
 	"3rc/reconcile/round"
 	"3rc/schema"
 	"3rc/schema/inventory"
@@ -42,6 +43,7 @@ type world struct {
 	orders  int           // to fence devices
 	memory  []byte
 	records []reconcile.Record
+	entries []store.Entry // all that was written into the journal
 	looks   map[string]int
 	used    []string // hosts that are still to be reached, by Use
 }
@@ -136,6 +138,7 @@ func newWorld(t *testing.T, text string) *world {
 	w.began = time.Now().Add(-w.q.Now())
 	w.pump = time.AfterFunc(time.Hour, w.turn)
 	t.Cleanup(func() { w.pump.Stop() })
+	t.Cleanup(w.replayed)
 	return w
 }
 
@@ -294,8 +297,30 @@ func (w *world) Save(ctx context.Context, m *reconcile.Memory) error {
 func (w *world) Append(e store.Entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if d, ok := e.What.(store.Decided); ok {
+	w.entries = append(w.entries, e)
+	switch d := e.What.(type) {
+	case store.Decided:
 		w.records = append(w.records, d.Record)
+	case store.Noted:
+		w.records = append(w.records, d.Record)
+	}
+}
+
+// replayed holds every watch of the test to what its journal says of it: from the
+// same inputs the same is decided, byte for byte.
+func (w *world) replayed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	entries := func(yield func(store.Entry, error) bool) {
+		for _, e := range w.entries {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+	res, err := replay.Run(entries, nil)
+	if err != nil || res.Differs != nil || len(res.Inexact) > 0 {
+		w.t.Errorf("the journal does not give the same decisions: %v %+v %q", err, res.Differs, res.Inexact)
 	}
 }
 

@@ -6,8 +6,10 @@ package replay
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"3rc/providers/store"
 	"3rc/reconcile"
@@ -18,10 +20,12 @@ import (
 // Step is one input of a round and what came of it.
 type Step struct {
 	At        reconcile.Instant
-	Input     store.What         // Started, Happened, Configured or Ended
+	Wall      time.Time          // what the wall clock said
+	Input     store.What         // Started, Happened, Configured, Ended, Reserved or Released
 	Decisions []reconcile.Record // as they are decided now
 	Begun     []store.Begun
-	Round     *round.Round // after it, to be read
+	Round     *round.Round   // after it, to be read
+	Config    *schema.Config // in force
 }
 
 // Difference is the first place at which something else is decided now.
@@ -37,18 +41,22 @@ type Result struct {
 	Runs      int // of the watcher, or parts of them, that were replayed
 	Inputs    int
 	Decisions int // decisions and operations that were compared, and found to be the same
+	From, To  time.Time
 	// Inexact are the places from which on nothing is compared, until the next run of
 	// a watcher begins: the journal does not have all that came before.
 	Inexact []string
 	Differs *Difference // nil: nothing does
 }
 
-// Run replays entries as store.ReadJournal gives them. config finds a
-// configuration by the digest that the watch gave it. each, if it is not nil, is
+// ErrNoFiles: the journal was written by a version that did not keep the
+// configuration in it.
+var ErrNoFiles = errors.New("the journal does not have the configuration that was in force: it was written by an older version of 3rc")
+
+// Run replays entries as store.ReadJournal gives them. each, if it is not nil, is
 // told of every step. It ends at the first difference. An error says that the
-// journal, or a configuration, cannot be read.
-func Run(entries iter.Seq2[store.Entry, error], config func(digest string) (*schema.Config, error), each func(Step)) (*Result, error) {
-	p := &player{config: config, each: each}
+// journal cannot be read.
+func Run(entries iter.Seq2[store.Entry, error], each func(Step)) (*Result, error) {
+	p := &player{each: each}
 	for e, err := range entries {
 		if err != nil {
 			return &p.res, err
@@ -63,12 +71,14 @@ func Run(entries iter.Seq2[store.Entry, error], config func(digest string) (*sch
 
 // player is a replay in its course.
 type player struct {
-	config func(string) (*schema.Config, error)
-	each   func(Step)
-	res    Result
+	each func(Step)
+	res  Result
 
 	r         *round.Round
+	cfg       *schema.Config
+	wall      time.Time // at the instant 0 of the run
 	exact     bool
+	asked     map[int]string    // operations that the round asked for, by id, until they are found begun or ended
 	at        reconcile.Instant // of the newest input
 	input     store.What
 	then, now []string // what was decided on it, and is decided on it now
@@ -79,9 +89,10 @@ func (p *player) take(e store.Entry) error {
 	case store.Decided:
 		p.then = append(p.then, text(w.Record))
 		return nil
-	case store.Begun:
-		p.then = append(p.then, text(w))
+	case store.Noted:
 		return nil
+	case store.Begun:
+		return p.begun(e.At, w)
 	case store.Torn:
 		p.lose(fmt.Sprintf("%s: line %d and the rest of the file (%d bytes) cannot be read: %s", w.File, w.Line, w.Bytes, w.Why))
 		return nil
@@ -106,15 +117,15 @@ func (p *player) start(at reconcile.Instant, s store.Started) error {
 	if p.rest(); p.res.Differs != nil {
 		return nil
 	}
-	cfg, err := p.config(s.Config)
-	if err != nil {
-		return fmt.Errorf("the configuration %s of the run %d: %w", s.Config, s.Incarnation, err)
+	if s.Files == nil {
+		return ErrNoFiles
 	}
-	opts := round.Options{Self: s.Self, Incarnation: s.Incarnation, Images: s.Images}
+	p.cfg, p.wall, p.asked = s.Files, s.Wall.Add(-at.Sub(0)), map[int]string{}
+	opts := round.Options{Self: s.Self, Incarnation: s.Incarnation, Watch: s.Watch, Images: s.Images}
 	if s.Memory != nil {
 		opts.Memory = &reconcile.Recall{Memory: s.Memory, Wall: s.Wall}
 	}
-	r, effects := round.New(cfg, opts, at)
+	r, effects := round.New(s.Files, opts, at)
 	p.r, p.exact = r, !s.GoesOn
 	p.res.Runs++
 	if s.GoesOn {
@@ -132,13 +143,25 @@ func (p *player) step(e store.Entry) error {
 	case store.Happened:
 		p.did(e.At, w, p.r.Handle(w.Event, e.At))
 	case store.Ended:
+		delete(p.asked, w.ID) // one that could not be stored before ends without a beginning
 		p.did(e.At, w, p.r.Ended(round.Ended{ID: w.ID, Outcome: round.Outcome(w.Outcome), Why: w.Why}, e.At))
 	case store.Configured:
-		cfg, err := p.config(w.Config)
-		if err != nil {
-			return fmt.Errorf("the configuration %s, in force from %s on: %w", w.Config, e.At, err)
+		if w.Files == nil {
+			return ErrNoFiles
 		}
-		p.did(e.At, w, p.r.Configure(cfg, w.Images, w.Self, e.At))
+		p.cfg = w.Files
+		p.did(e.At, w, p.r.Configure(w.Files, w.Images, w.Self, e.At))
+	case store.Reserved:
+		effects, err := p.r.Reserve(w.Guests, e.At)
+		if err != nil {
+			if p.exact {
+				p.res.Differs = &Difference{At: e.At, Input: w, Then: "the apply had these guests", Now: err.Error()}
+			}
+			return nil
+		}
+		p.did(e.At, w, effects)
+	case store.Released:
+		p.did(e.At, w, p.r.Release(w.Guests, e.At))
 	default:
 		panic(fmt.Sprintf("replay: no input is a %T", w))
 	}
@@ -149,7 +172,12 @@ func (p *player) step(e store.Entry) error {
 func (p *player) did(at reconcile.Instant, input store.What, effects []round.Effect) {
 	p.res.Inputs++
 	p.at, p.input = at, input
-	s := Step{At: at, Input: input, Round: p.r}
+	wall := p.wall.Add(at.Sub(0))
+	if p.res.From.IsZero() {
+		p.res.From = wall
+	}
+	p.res.To = wall
+	s := Step{At: at, Wall: wall, Input: input, Round: p.r, Config: p.cfg}
 	for _, e := range effects {
 		switch e := e.(type) {
 		case reconcile.Decide:
@@ -158,12 +186,29 @@ func (p *player) did(at reconcile.Instant, input store.What, effects []round.Eff
 		case round.Do:
 			b := store.Begun{ID: e.ID, Op: e.Op}
 			s.Begun = append(s.Begun, b)
-			p.now = append(p.now, text(b))
+			p.asked[e.ID] = text(b)
 		}
 	}
 	if p.each != nil {
 		p.each(s)
 	}
+}
+
+// begun holds an operation to the one of that number that the round asks for now.
+// It begins when everything is stored that must be before, and so perhaps after
+// other things have happened.
+func (p *player) begun(at reconcile.Instant, b store.Begun) error {
+	if p.r == nil || !p.exact {
+		return nil
+	}
+	now, then := p.asked[b.ID], text(b)
+	delete(p.asked, b.ID)
+	if now == then {
+		p.res.Decisions++
+	} else if p.compare(); p.res.Differs == nil {
+		p.res.Differs = &Difference{At: at, Input: p.input, Then: then, Now: now}
+	}
+	return nil
 }
 
 // text is how decisions are compared: as they stand in the journal.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"3rc/reconcile"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func TestOfTwoWatchesOneLeaves(t *testing.T) {
 		if r.IntN(3) > 0 {
 			w.advance(w.now() + time.Duration(r.IntN(40_000))*time.Millisecond)
 		}
-		var memory []byte
+		var memory *reconcile.Memory
 		rival := w.newWatch("rival", []string{"a store", "the store"}[r.IntN(2)], &memory)
 		w.rival = rival
 		rival.start(1)

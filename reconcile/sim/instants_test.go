@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -38,7 +39,11 @@ func leaves(w *World) string {
 	for _, l := range w.lines {
 		b.WriteString(l.String() + "\n")
 	}
-	return b.String() + string(w.memory)
+	memory, err := json.Marshal(w.memory)
+	if err != nil {
+		panic(err)
+	}
+	return b.String() + string(memory)
 }
 
 // A restart that no View shows is a start all the same: the guest has its grace.

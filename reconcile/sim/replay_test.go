@@ -18,16 +18,15 @@ import (
 
 // tape writes the journal of a rehearsal as a watch does.
 type tape struct {
-	t       *testing.T
-	dir     string
-	j       *store.Journal
-	configs map[string]*schema.Config
-	file    *store.File // the memory, as the watch saves it
+	t    *testing.T
+	dir  string
+	j    *store.Journal
+	file *store.File // the memory, as the watch saves it
 }
 
 func taped(t *testing.T, w *World, size int64) *tape {
 	t.Helper()
-	x := &tape{t: t, dir: t.TempDir(), configs: map[string]*schema.Config{}}
+	x := &tape{t: t, dir: t.TempDir()}
 	f, err := store.OpenFile(x.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -43,29 +42,17 @@ func taped(t *testing.T, w *World, size int64) *tape {
 	return x
 }
 
-// digest gives a configuration a name.
-func (x *tape) digest(cfg *schema.Config) string {
-	for name, c := range x.configs {
-		if c == cfg {
-			return name
-		}
-	}
-	name := fmt.Sprintf("configuration %d", len(x.configs))
-	x.configs[name] = cfg
-	return name
-}
-
 func (x *tape) take(w *World, in any, at reconcile.Instant, out []round.Effect) {
 	e := store.Entry{At: at}
 	switch in := in.(type) {
 	case round.Options:
-		s := store.Started{Incarnation: in.Incarnation, Wall: w.wall(), Config: x.digest(w.cfg), Self: in.Self, Images: in.Images}
+		s := store.Started{Incarnation: in.Incarnation, Wall: w.wall(), Files: w.cfg, Watch: in.Watch, Self: in.Self, Images: in.Images}
 		if in.Memory != nil {
 			s.Memory, s.Wall = in.Memory.Memory, in.Memory.Wall
 		}
 		e.What = s
 	case *schema.Config:
-		e.What = store.Configured{Config: x.digest(in), Images: images(in)}
+		e.What = store.Configured{Files: in, Images: images(in)}
 	case round.Ended:
 		e.What = store.Ended{ID: in.ID, Outcome: string(in.Outcome), Why: in.Why}
 	case reconcile.Event:
@@ -98,12 +85,7 @@ func (x *tape) end() {
 
 func (x *tape) replay(path string) *replay.Result {
 	x.t.Helper()
-	res, err := replay.Run(store.ReadJournal(path), func(digest string) (*schema.Config, error) {
-		if c := x.configs[digest]; c != nil {
-			return c, nil
-		}
-		return nil, fmt.Errorf("there is no %q", digest)
-	}, nil)
+	res, err := replay.Run(store.ReadJournal(path), nil)
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -206,7 +188,7 @@ func TestReplayFindsADecisionThatIsAnother(t *testing.T) {
 			}
 		}
 	}
-	res, err := replay.Run(spoiled, func(d string) (*schema.Config, error) { return x.configs[d], nil }, nil)
+	res, err := replay.Run(spoiled, nil)
 	if err != nil || res.Differs == nil || !strings.Contains(res.Differs.Then, "!") || strings.Contains(res.Differs.Now, "!") {
 		t.Errorf("%v %+v", err, res)
 	}
@@ -224,7 +206,7 @@ func TestReplayFindsADecisionThatIsAnother(t *testing.T) {
 			}
 		}
 	}
-	if res, err := replay.Run(gap, func(d string) (*schema.Config, error) { return x.configs[d], nil }, nil); err != nil || res.Differs == nil {
+	if res, err := replay.Run(gap, nil); err != nil || res.Differs == nil {
 		t.Errorf("an event is missing, and it does not show: %v %+v", err, res)
 	}
 }

@@ -30,13 +30,14 @@ type World struct {
 	rnd   *rand.Rand
 
 	incarnation int
-	memory      []byte
+	memory      *reconcile.Memory
 	cut         bool
 	cutAt       time.Duration
 	skew        time.Duration // of the wall clock
 	lines       []Line
 	check       *checker
 	down        map[string]*downtime
+	apart       map[string]*downtime // down, or cut off with its host
 	seen        uint64
 	logged      int
 	whole       bool
@@ -51,7 +52,10 @@ type World struct {
 	spy         func(round.Effect)       // of a test: looks at what the watch asks for
 	// tape, of a test, is given what goes into the round (round.Options, an event, a
 	// round.Ended or a configuration) and what came out.
-	tape func(in any, at reconcile.Instant, out []round.Effect)
+	tape    func(in any, at reconcile.Instant, out []round.Effect)
+	fate    func(guest, host string, n int) (time.Duration, string, bool)
+	told    func(reconcile.Record, time.Duration)
+	started map[string]int // starts by the watch, by guest, and by guest and host
 }
 
 // Line is one line of the timeline.
@@ -76,6 +80,24 @@ type downtime struct {
 	since time.Duration // -1: it runs
 }
 
+// count takes in whether it is down at a time of the rehearsal.
+func (d *downtime) count(down bool, now time.Duration) {
+	switch {
+	case down && d.since < 0:
+		d.since = now
+	case !down && d.since >= 0:
+		d.total += now - d.since
+		d.since = -1
+	}
+}
+
+func (d *downtime) until(now time.Duration) time.Duration {
+	if d.since >= 0 {
+		return d.total + now - d.since
+	}
+	return d.total
+}
+
 // Options of a rehearsal.
 type Options struct {
 	Seed uint64
@@ -86,22 +108,30 @@ type Options struct {
 	// Remembers makes hosts show only the volumes that they know of, as real ones do.
 	// Otherwise all see at once what is there.
 	Remembers bool
+	// Known are beginnings of this very configuration; nil: none.
+	Known *Beginnings
+	// Fate, if it is not nil, is what becomes of a process that the watch starts, the
+	// n-th one on that host, counted from 0: after how long, counted from when its
+	// start is over, which event of a scenario befalls it. False: none.
+	Fate func(guest, host string, n int) (after time.Duration, verb string, ok bool)
+	// Decided, if it is not nil, is given every decision and when it was taken.
+	Decided func(reconcile.Record, time.Duration)
 }
 
 // newWorld makes the fleet of a configuration and starts its watch.
 func newWorld(cfg *schema.Config, start map[string]string, timing fake.Timing, opts Options) (*World, error) {
-	w := &World{given: cfg, cfg: simple(cfg), q: &fake.Queue{}, rnd: rand.New(rand.NewPCG(opts.Seed, 0x3c)), down: map[string]*downtime{}, tolerant: map[string]bool{}, slow: map[string]time.Duration{}}
-	fleet, err := build(w.cfg, start, w.q, opts.Remembers, func() {})
+	w := &World{given: cfg, cfg: simple(cfg), q: &fake.Queue{}, rnd: rand.New(rand.NewPCG(opts.Seed, 0x3c)), down: map[string]*downtime{}, apart: map[string]*downtime{}, tolerant: map[string]bool{}, slow: map[string]time.Duration{}}
+	fleet, err := build(w.cfg, start, w.q, opts.Remembers, opts.Known, func() {})
 	if err != nil {
 		return nil, err
 	}
 	w.fleet, w.zero = fleet, w.q.Now()
 	fleet.Timing = timing
 	for _, vm := range w.cfg.VMs {
-		w.down[vm.Name] = &downtime{since: -1}
+		w.down[vm.Name], w.apart[vm.Name] = &downtime{since: -1}, &downtime{since: -1}
 	}
 	w.check = newChecker(w)
-	w.whole = opts.Whole
+	w.whole, w.fate, w.told, w.started = opts.Whole, opts.Fate, opts.Decided, map[string]int{}
 	w.logged = len(fleet.Log())
 	w.account()
 	return w, nil
@@ -117,6 +147,9 @@ func (w *World) say(who, format string, args ...any) {
 // decided writes a decision of the watch into the timeline.
 func (w *World) decided(r reconcile.Record) {
 	w.say(r.Subject(), "%s", r.Text())
+	if w.told != nil {
+		w.told(r, w.now())
+	}
 	w.check.decided(r)
 	if strings.HasPrefix(r.Rule, "end ") && (r.Because == "refused" || r.Because == "dropped") {
 		w.check.refused(r.Guest)
@@ -240,10 +273,31 @@ func (w *World) happened(e fake.Event) {
 	case fake.Began, fake.Ended:
 		w.say(e.Guest, "process %s on %s", map[fake.Kind]string{fake.Began: "begins", fake.Ended: "ends"}[e.Kind], e.Host)
 		w.event(e.Host, e.Guest)
+		if e.Kind == fake.Began && w.fate != nil && len(w.fleet.Guest(e.Guest).Processes) == 1 { // two: a migration
+			w.fated(e.Guest, e.Host)
+		}
 	case fake.Powered:
 		w.say(e.Host, "power %s", map[bool]string{true: "on", false: "off"}[e.On])
 	}
 	w.check.happened(e)
+}
+
+// fated lets happen to a process that was started what its fate is.
+func (w *World) fated(guest, host string) {
+	here := guest + " on " + host
+	after, verb, ok := w.fate(guest, host, w.started[here])
+	w.started[here]++
+	w.started[guest]++
+	if !ok {
+		return
+	}
+	n, d := w.started[guest], w.fleet.Timing.Start+max(after, time.Millisecond)
+	w.tried = max(w.tried, w.now()+d+time.Millisecond) // until then, something is still to come
+	w.q.After(d, func() {
+		if w.started[guest] == n {
+			w.act(schema.Act{Verb: verb, Names: []string{guest}})
+		}
+	})
 }
 
 // event is libvirt telling the watch that something happened: a hint.
@@ -258,14 +312,19 @@ func (w *World) account() {
 	now := w.now()
 	for name, d := range w.down {
 		up := w.fleet.Answers(name)
-		switch {
-		case !up && d.since < 0:
-			d.since = now
-		case up && d.since >= 0:
-			d.total += now - d.since
-			d.since = -1
+		d.count(!up, now)
+		w.apart[name].count(!up || !w.reached(name), now)
+	}
+}
+
+// reached tells whether the network leads to a guest.
+func (w *World) reached(guest string) bool {
+	for _, p := range w.fleet.Guest(guest).Processes {
+		if !p.Half && w.fleet.HostState(p.Host).Network {
+			return true
 		}
 	}
+	return false
 }
 
 func (w *World) downtimeOf(name string) time.Duration {
@@ -273,10 +332,7 @@ func (w *World) downtimeOf(name string) time.Duration {
 	if d == nil {
 		return 0
 	}
-	if d.since >= 0 {
-		return d.total + w.now() - d.since
-	}
-	return d.total
+	return d.until(w.now())
 }
 
 // guestTruth is the state of a guest as scenarios call it: what the machine says

@@ -19,7 +19,10 @@ type Result struct {
 	Failures []Failure
 	Timeline []Line
 	Downtime map[string]time.Duration // of guests that were down at all
-	Err      error                    // its beginning could not be made
+	// Apart is the same with the time in which a guest ran on a host that was cut off,
+	// so that nobody reached it.
+	Apart map[string]time.Duration
+	Err   error // its beginning could not be made
 }
 
 // Passed tells whether everything was as expected.
@@ -38,7 +41,7 @@ type Failure struct {
 // Run rehearses one scenario. The same configuration, scenario and seed give the
 // same result.
 func Run(cfg *schema.Config, sc *schema.Scenario, opts Options) *Result {
-	res := &Result{Scenario: sc, Downtime: map[string]time.Duration{}}
+	res := &Result{Scenario: sc, Downtime: map[string]time.Duration{}, Apart: map[string]time.Duration{}}
 	w, err := newWorld(cfg, sc.Start, timing(sc.Timings()), opts)
 	if err != nil {
 		res.Err = err
@@ -68,6 +71,9 @@ func Run(cfg *schema.Config, sc *schema.Scenario, opts Options) *Result {
 	for name := range w.down {
 		if d := w.downtimeOf(name); d > 0 {
 			res.Downtime[name] = d
+		}
+		if d := w.apart[name].until(w.now()); d > 0 {
+			res.Apart[name] = d
 		}
 	}
 	return res

@@ -30,8 +30,8 @@ type watch struct {
 	w          *World
 	r          *round.Round
 	id         reconcile.Identity
-	memory     *[]byte       // where it stores what it has to remember
-	began      time.Duration // when it was started
+	memory     **reconcile.Memory // where it stores what it has to remember
+	began      time.Duration      // when it was started
 	stopped    bool
 	frozen     bool
 	backlog    []func()
@@ -48,7 +48,7 @@ func (w *World) startWatch() {
 }
 
 // newWatch is a watcher that does not run yet.
-func (w *World) newWatch(name, store string, memory *[]byte) *watch {
+func (w *World) newWatch(name, store string, memory **reconcile.Memory) *watch {
 	return &watch{w: w, began: w.q.Now(), tick: reconcile.Never, id: reconcile.Identity{Actor: name, Store: store}, memory: memory}
 }
 
@@ -57,16 +57,26 @@ func (x *watch) start(n int) {
 	w := x.w
 	opts := round.Options{Incarnation: n, Images: images(w.cfg), Watch: x.id}
 	if *x.memory != nil {
-		var m reconcile.Memory
-		if err := json.Unmarshal(*x.memory, &m); err != nil {
-			panic("sim: memory that was written cannot be read: " + err.Error())
-		}
-		opts.Memory = &reconcile.Recall{Memory: &m, Wall: w.wall()}
+		opts.Memory = &reconcile.Recall{Memory: reread(*x.memory), Wall: w.wall()}
 	}
 	r, effects := round.New(w.cfg, opts, x.now())
 	x.r = r
 	w.record(opts, x.now(), effects)
 	x.carryOut(effects)
+}
+
+// reread is a memory as it comes back from where it is stored. It is written only
+// when it is read: most of what is saved never is.
+func reread(m *reconcile.Memory) *reconcile.Memory {
+	data, err := json.Marshal(m)
+	if err != nil {
+		panic("sim: memory cannot be written: " + err.Error())
+	}
+	out := &reconcile.Memory{}
+	if err := json.Unmarshal(data, out); err != nil {
+		panic("sim: memory that was written cannot be read: " + err.Error())
+	}
+	return out
 }
 
 // leave ends the watcher by its own decision.
@@ -185,12 +195,7 @@ func (x *watch) carry(e round.Effect) {
 	w := x.w
 	switch e := e.(type) {
 	case reconcile.Save:
-		m := x.r.Machine().Memory(w.wall())
-		data, err := json.Marshal(m)
-		if err != nil {
-			panic("sim: memory cannot be written: " + err.Error())
-		}
-		*x.memory = data
+		*x.memory = x.r.Machine().Memory(w.wall())
 	case reconcile.Look:
 		x.look(e)
 	case reconcile.ProbeHost:

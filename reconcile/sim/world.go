@@ -6,8 +6,10 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"3rc/plan"
@@ -75,7 +77,7 @@ func images(cfg *schema.Config) map[string]inventory.Image {
 
 // build makes the fleet of a configuration, with every guest applied: those that
 // start names on that host, the others where apply would put them.
-func build(cfg *schema.Config, start map[string]string, clock fake.Clock, remembers bool, run func()) (*fake.Fleet, error) {
+func build(cfg *schema.Config, start map[string]string, clock fake.Clock, remembers bool, known *Beginnings, run func()) (*fake.Fleet, error) {
 	f := fake.New(clock)
 	f.HonoursErrorPolicy, f.Remembers = true, remembers
 	for _, h := range cfg.Hosts {
@@ -101,7 +103,50 @@ func build(cfg *schema.Config, start map[string]string, clock fake.Clock, rememb
 		}
 	}
 	attach(cfg, f)
-	return f, applyAll(cfg, start, f, run)
+	if ops := known.of(start); ops != nil {
+		return f, do(f, ops, run)
+	}
+	return f, applyAll(cfg, start, f, known, run)
+}
+
+// Beginnings are how fleets were made of one configuration, for rehearsals that
+// begin alike: half of a short one is to plan its beginning. It serves several
+// goroutines; nil keeps nothing.
+type Beginnings struct {
+	mu  sync.Mutex
+	ops map[string][]plan.Op // by where guests are to be
+}
+
+func (b *Beginnings) of(start map[string]string) []plan.Op {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ops[fmt.Sprint(start)] // fmt sorts maps by key
+}
+
+func (b *Beginnings) keep(start map[string]string, ops []plan.Op) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ops == nil {
+		b.ops = map[string][]plan.Op{}
+	}
+	b.ops[fmt.Sprint(start)] = ops
+}
+
+// do carries operations out, one after the other.
+func do(f *fake.Fleet, ops []plan.Op, run func()) error {
+	for _, op := range ops {
+		if err := f.Do(context.Background(), op, nil); err != nil {
+			return fmt.Errorf("the beginning cannot be made: %s %s on %s: %w", op.Verb, op.Name, op.Host, err)
+		}
+		run()
+	}
+	return nil
 }
 
 // attach puts the volumes there that the files attach as they are.
@@ -120,7 +165,7 @@ func attach(cfg *schema.Config, f *fake.Fleet) {
 }
 
 // applyAll carries out what `3rc apply` would do.
-func applyAll(cfg *schema.Config, start map[string]string, f *fake.Fleet, run func()) error {
+func applyAll(cfg *schema.Config, start map[string]string, f *fake.Fleet, known *Beginnings, run func()) error {
 	first := *cfg
 	first.VMs, first.Groups, first.Hosts = nil, nil, nil
 	for _, vm := range cfg.VMs {
@@ -148,14 +193,20 @@ func applyAll(cfg *schema.Config, start map[string]string, f *fake.Fleet, run fu
 		if p.Pending() == 0 {
 			return held(p)
 		}
-		for _, op := range p.Ops {
-			if err := f.Do(context.Background(), op, nil); err != nil {
-				return fmt.Errorf("the beginning cannot be made: %s %s on %s: %w", op.Verb, op.Name, op.Host, err)
-			}
-			run()
+		if err := do(f, p.Ops, run); err != nil {
+			return err
+		}
+		if onlyMakes(p) {
+			known.keep(start, p.Ops)
+			return nil // a second look would find nothing to do
 		}
 	}
 	return nil
+}
+
+// onlyMakes tells whether all that a plan does is to make what was not there.
+func onlyMakes(p *plan.Plan) bool {
+	return !slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Action != plan.Create })
 }
 
 // held tells what of the beginning could not be made.
