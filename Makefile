@@ -12,7 +12,7 @@ PURE := ./schema/... ./plan/... ./apply/... ./reconcile/... ./providers/conform/
 FUZZTIME ?= 3m
 TRIALS ?= 1000000
 
-.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench chaos failover clean setup setup-build format lab-test
+.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench chaos kills failover install-debian clean setup setup-build format lab-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,11 @@ chaos: setup build ## the watch killed at 30 instants of recoveries, and stopped
 	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
 	RC3_CHAOS=1 go test -tags lab -p 1 -count 1 -timeout 60m -v -run 'TestWatchKilled|TestWatchAbused' ./fixtures/failover
 
+KILLS ?= 50
+kills: setup build ## apply killed at KILLS random instants of creates, changes, migrations and destroys
+	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
+	RC3_KILLS=$(KILLS) go test -tags lab -count 1 -timeout 60m -v -run 'TestStories/killed' ./fixtures/stories
+
 lab-up: setup ## three lab hosts
 	@fixtures/lab/lab up 3
 
@@ -83,13 +88,16 @@ golden: setup-build ## write the golden files of the tests anew; read the differ
 	@go run ./cmd/3rc schema -format=markdown > docs/reference.md
 	@git status --short
 
-bench: build setup ## a no-op plan of 100 guests over the raw floor of the same run
+bench: build setup ## plans of 10, 100 and 500 guests over the raw floor of the same run
 	@mkdir -p bin; go build -o bin/benchmark ./fixtures/benchmark; trap "fixtures/lab/lab down" EXIT; bin/benchmark
 
 RUNS ?= 10
 failover: build setup ## how long failover takes: medians of RUNS of each case (ten: half an hour)
 	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
 	RC3_RUNS=$(RUNS) go test -tags lab -count 1 -timeout 3h -v -run 'TestPowerLoss|TestGuestKilled' ./fixtures/failover
+
+install-debian: build setup ## a minimal Debian installed from nothing by 3rc, with the time of each phase (a quarter of an hour)
+	@fixtures/installer/debian
 
 clean: ## build results and caches
 	@rm -rf bin .cache; fixtures/lab/lab clean

@@ -57,10 +57,10 @@ type Options struct {
 	Stop <-chan struct{}
 }
 
-// perHost is how many operations one host gets at once: libvirtd serves five
+// PerHost is how many operations one host gets at once: libvirtd serves five
 // clients' calls at a time by default (max_client_requests), and one is kept
 // for looking.
-const perHost = 4
+const PerHost = 4
 
 // Result is what came of a run.
 type Result struct {

@@ -68,7 +68,7 @@ func (q *Queue) Each(ask func(*Job) bool) {
 }
 
 func (q *Queue) crowded(op plan.Op) bool {
-	return q.busy[op.Host] >= perHost || op.Dest != "" && q.busy[op.Dest] >= perHost
+	return q.busy[op.Host] >= PerHost || op.Dest != "" && q.busy[op.Dest] >= PerHost
 }
 
 // End takes in what came of a job. The jobs that waited for one that failed are

@@ -69,11 +69,13 @@ const (
 	Busy      Reason = "busy"       // libvirt is at work on it
 	Protected Reason = "protected"  // prevent_destroy
 	Refused   Reason = "refused"    // 3rc does not do this: shrink, move between pools, …
+	Full      Reason = "full"       // a pool has no room for it
 	Missing   Reason = "missing"    // something that it needs is not there
 	InUse     Reason = "in_use"     // something of ours still needs it
 	Upset     Reason = "upset"      // it is in a state that people must look at
 	Stopping  Reason = "stopping"   // it is shutting down at this moment
 	Image     Reason = "image"      // its image cannot be read, or has another checksum
+	Tolerate  Reason = "tolerate"   // with it, the cluster could not absorb the losses that tolerate promises
 	AtRestart Reason = "next_start" // the change waits for the guest's next start
 )
 

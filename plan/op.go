@@ -33,6 +33,7 @@ const (
 
 	DomainDefine    Verb = "domain-define"    // XML: new, or over the definition with the same UUID
 	DomainMark      Verb = "domain-mark"      // XML: the metadata element, config and, if it runs, live; empty takes the mark off
+	DomainRename    Verb = "domain-rename"    // to Name, of a guest that is off and is known by its UUID
 	DomainStart     Verb = "domain-start"     //
 	DomainSuspend   Verb = "domain-suspend"   // halts the process, which keeps all that it has
 	DomainResume    Verb = "domain-resume"    //

@@ -63,24 +63,45 @@ func (s Summary) Text() string {
 }
 
 // group puts changes together that differ in nothing but their address, name
-// and host.
+// and host. Where that leaves many of one block that change the same fields, each
+// to a value of its own, these are one group as well.
 func group(cs []Change, verbose bool) [][]Change {
+	loose, exact := make([]string, len(cs)), make([]string, len(cs))
+	kinds := map[string]map[string]bool{} // the exact keys of each loose one
+	for i, c := range cs {
+		loose[i] = strings.Join([]string{c.Kind, string(c.Action), string(c.When), string(c.Reason), block(c.Address)}, "\x00")
+		exact[i] = strings.Join([]string{c.Kind, string(c.Action), string(c.When), string(c.Reason), alike(c, c.Note)}, "\x00")
+		for _, f := range c.Fields {
+			loose[i] += "\x00" + alike(c, f.Path)
+			exact[i] += "\x00" + alike(c, f.Path) + "\x00" + alike(c, f.Before) + "\x00" + alike(c, f.After)
+		}
+		if kinds[loose[i]] == nil {
+			kinds[loose[i]] = map[string]bool{}
+		}
+		kinds[loose[i]][exact[i]] = true
+	}
 	var out [][]Change
 	at := map[string]int{}
-	for _, c := range cs {
-		key := strings.Join([]string{c.Kind, string(c.Action), string(c.When), string(c.Reason), alike(c, c.Note)}, "\x00")
-		for _, f := range c.Fields {
-			key += "\x00" + alike(c, f.Path) + "\x00" + alike(c, f.Before) + "\x00" + alike(c, f.After)
+	for i, c := range cs {
+		key := exact[i]
+		if len(kinds[loose[i]]) > alone {
+			key = loose[i]
 		}
-		i, ok := at[key]
+		n, ok := at[key]
 		if !ok || verbose {
 			at[key] = len(out)
 			out = append(out, []Change{c})
 			continue
 		}
-		out[i] = append(out[i], c)
+		out[n] = append(out[n], c)
 	}
 	return out
+}
+
+// block is an address without its instance.
+func block(address string) string {
+	b, _, _ := strings.Cut(address, "[")
+	return b
 }
 
 // alike takes what is the change's own out of a text.
@@ -107,8 +128,13 @@ func renderGroup(w io.Writer, s Style, g []Change) {
 		return
 	}
 	c := g[0]
+	for _, o := range g {
+		if alike(o, o.Note) != alike(c, c.Note) {
+			c.Note = ""
+		}
+	}
 	fmt.Fprintf(w, "%s %s .. %s (%d alike)%s%s\n", s.paint(c.Action, fmt.Sprintf("%3s", c.Action.Sign())), c.Address, g[len(g)-1].Address, len(g), spread(g), because(c))
-	renderFields(w, c)
+	renderFields(w, c, g...)
 }
 
 // spread tells how many of a group each host has.
@@ -159,19 +185,37 @@ func renderChange(w io.Writer, s Style, c Change) {
 // effect is how a When reads behind a field.
 var effect = map[When]string{NextStart: "  (at the next start)", Restart: "  (by a restart)"}
 
-func renderFields(w io.Writer, c Change) {
+// renderFields prints the fields of a change; of a group, those of the first, and
+// how many of the others have values of their own.
+func renderFields(w io.Writer, c Change, g ...Change) {
 	width := 0
 	for _, f := range c.Fields {
 		width = max(width, len(f.Path))
 	}
-	for _, f := range c.Fields {
+	for i, f := range c.Fields {
+		own := ""
+		if n := differing(c, g, i); n > 0 {
+			own = fmt.Sprintf("  (%d others have values of their own)", n)
+		}
 		switch {
 		case c.Action == Create:
-			fmt.Fprintf(w, "      %-*s  %s\n", width, f.Path, f.After)
+			fmt.Fprintf(w, "      %-*s  %s%s\n", width, f.Path, f.After, own)
 		default:
-			fmt.Fprintf(w, "      %-*s  %s -> %s%s\n", width, f.Path, quoted(f.Before), quoted(f.After), effect[f.When])
+			fmt.Fprintf(w, "      %-*s  %s -> %s%s%s\n", width, f.Path, quoted(f.Before), quoted(f.After), effect[f.When], own)
 		}
 	}
+}
+
+// differing counts the changes of a group whose i-th field has other values than
+// that of the first.
+func differing(c Change, g []Change, i int) int {
+	n := 0
+	for _, o := range g {
+		if alike(o, o.Fields[i].Before) != alike(c, c.Fields[i].Before) || alike(o, o.Fields[i].After) != alike(c, c.Fields[i].After) {
+			n++
+		}
+	}
+	return n
 }
 
 func quoted(s string) string {

@@ -19,8 +19,9 @@ type Blow struct {
 	Silent bool
 	// Phase is how long before the loss its libvirt was asked last; 0 to its interval.
 	Phase time.Duration
-	// Guests run on it.
+	// Guests run on it. Empty: no guest of ours is even defined there.
 	Guests []*GuestPolicy
+	Empty  bool
 	// Ask is one question to a fence device, Order one order with the reading after it.
 	Ask, Order time.Duration
 }
@@ -55,6 +56,8 @@ func (p *Policy) Course(h *HostPolicy, b Blow, others int) Course {
 		c.Held = "this watch runs on it"
 	case len(h.proving()) == 0:
 		c.Held = fmt.Sprintf("%s has no fence device whose off is a proof: its guests are held until `3rc confirm-off %s`", h.Name, h.Name)
+	case b.Empty:
+		c.Held = "no guest of ours was seen on it: it is not switched off"
 	case others == 0 && len(p.Anchors) == 0:
 		c.Held = "there is nothing to ask whether our own side works: set anchors"
 	}

@@ -154,9 +154,14 @@ func (m *Machine) Guests() []GuestStanding {
 func (m *Machine) Wishes() []*Wish {
 	out := make([]*Wish, 0, len(m.wishing))
 	for g := range m.wishing {
-		if g.task == nil && g.wish != nil {
-			out = append(out, g.wish)
+		if g.task != nil || g.wish == nil {
+			continue
 		}
+		if p := m.lent(g); p != g.wish.Lent {
+			w := *g.wish // whoever waits for it was judged after it
+			w.Lent, g.wish = p, &w
+		}
+		out = append(out, g.wish)
 	}
 	sort.Slice(out, func(i, j int) bool {
 		if out[i].Lent != out[j].Lent {

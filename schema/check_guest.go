@@ -1,10 +1,7 @@
 package schema
 
 import (
-	"encoding/xml"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"regexp"
 	"strings"
@@ -39,8 +36,8 @@ func (c *checker) vm(v *VM) {
 	if b := v.Boot; b != nil {
 		c.boot(b)
 	}
-	if v.Has("xml_patch") && !isDomain(v.XMLPatch) {
-		c.fail("Wrong value", "xml_patch must be XML with one element <domain> around everything, as in <domain><devices>…</devices></domain>.", v.At("xml_patch"))
+	if v.Has("xml_patch") {
+		c.patch(v)
 	}
 	c.vmDisks(v)
 	c.nics(v)
@@ -52,31 +49,6 @@ func (c *checker) vm(v *VM) {
 	c.waits(v)
 	if v.Place != nil {
 		c.place(v, v.Place)
-	}
-}
-
-// isDomain tells whether a text is well-formed XML in one domain element.
-func isDomain(text string) bool {
-	var root struct {
-		XMLName xml.Name
-	}
-	dec := xml.NewDecoder(strings.NewReader(text))
-	if err := dec.Decode(&root); err != nil || root.XMLName.Local != "domain" {
-		return false
-	}
-	for { // nothing but space and comments may follow
-		tok, err := dec.Token()
-		if err != nil {
-			return errors.Is(err, io.EOF)
-		}
-		switch t := tok.(type) {
-		case xml.StartElement:
-			return false
-		case xml.CharData:
-			if strings.TrimSpace(string(t)) != "" {
-				return false
-			}
-		}
 	}
 }
 

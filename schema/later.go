@@ -18,11 +18,6 @@ func laterValues(cfg *Config) []unused {
 	if s := cfg.Cluster.State; s != nil && s.Type == "etcd" {
 		out = append(out, unused{"state \"etcd\"", "etcd", s.Range})
 	}
-	for _, v := range cfg.VMs {
-		if v.Firmware == "uefi" {
-			out = append(out, unused{"firmware", "UEFI", v.At("firmware")})
-		}
-	}
 	return out
 }
 

@@ -370,7 +370,7 @@ type VM struct {
 	Probes         []Probe  `hcl:"probe" doc:"Signs of life."`
 	PreventDestroy bool     `hcl:"prevent_destroy" default:"false" doc:"Forbids undefine, volume deletion, replace and reinstall; kept in the mark."`
 	IgnoreChanges  []string `hcl:"ignore_changes" doc:"Attributes whose differences are left alone."`
-	XMLPatch       string   `hcl:"xml_patch" doc:"A <domain> fragment for what this page does not model." later:"xml_patch"`
+	XMLPatch       string   `hcl:"xml_patch" doc:"A <domain> fragment for what this page does not model, merged into the definition."`
 }
 
 // Boot is direct kernel boot. Paths are on the host.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/hcl/v2"
@@ -17,6 +18,7 @@ import (
 
 	"3rc/plan"
 	"3rc/plan/kinds"
+	"3rc/plan/whatif"
 	"3rc/providers/content"
 	"3rc/providers/fence"
 	"3rc/providers/libvirt"
@@ -90,7 +92,7 @@ func (a *app) commands() *cobra.Command {
 	f.BoolVar(&a.jsonOut, "json", false, "print JSON")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours")
 	f.StringVar(&a.logLevel, "log-level", "warn", "trace, debug, info, warn, error or off")
-	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.volumesCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand(), a.installCommand())
+	root.AddCommand(a.validateCommand(), a.fmtCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.volumesCommand(), a.versionCommand(), a.schemaCommand(), a.initCommand(), a.testCommand(), a.watchCommand(), a.statusCommand(), a.installCommand(), a.whatifCommand())
 	root.AddCommand(a.replayCommand(), a.explainCommand(), a.reviewCommand())
 	root.AddCommand(a.orderCommands()...)
 	a.completions(root)
@@ -212,11 +214,16 @@ func (a *app) fetch(ctx context.Context, cfg *schema.Config) content.Fetched {
 
 // look asks the hosts and inspects the images.
 func (a *app) look(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet) inventory.Snapshot {
+	return a.lookFor(ctx, cfg, fleet, lookLimit)
+}
+
+// lookFor gives each host so long to answer.
+func (a *app) lookFor(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, limit time.Duration) inventory.Snapshot {
 	// Before the hosts are asked: a download may take long, and what was seen is to be new.
 	fetched := a.fetch(ctx, cfg)
 	images := make(chan map[string]inventory.Image, 1)
 	go func() { images <- content.Inspect(ctx, cfg, dirOf(a.chdir), fetched) }()
-	views := fleet.Look(ctx, lookLimit)
+	views := fleet.Look(ctx, limit)
 	return inventory.Snapshot{Views: views, Images: <-images}
 }
 
@@ -231,7 +238,18 @@ func makePlan(cfg *schema.Config, seen inventory.Snapshot, choice plan.Choice) (
 	if err := checkReplace(cfg, choice); err != nil {
 		return nil, err
 	}
-	return checked(in, all, changes, choice.Targets)
+	return checked(in, all, whatif.Keep(planner(all), in, changes), choice.Targets)
+}
+
+// planner is the kind that knows where guests are once changes are carried out, or
+// nil.
+func planner(all []plan.Kind) whatif.Planner {
+	for _, k := range all {
+		if p, ok := k.(whatif.Planner); ok {
+			return p
+		}
+	}
+	return nil
 }
 
 // checked orders changes, and has the plan checked and its impact worked out.
@@ -240,10 +258,8 @@ func checked(in *plan.Input, all []plan.Kind, changes []plan.Change, targets []s
 	if found := plan.Check(p, in); len(found) > 0 {
 		return nil, fmt.Errorf("3rc made a plan that breaks its own rules, and does nothing. Please report this:\n  %s", strings.Join(found, "\n  "))
 	}
-	for _, k := range all {
-		if i, ok := k.(plan.Impacted); ok {
-			p.Impact = append(p.Impact, i.Impact(in, p)...)
-		}
+	if k := planner(all); k != nil {
+		p.Impact = whatif.Impact(k, in, p.Changes)
 	}
 	return p, nil
 }

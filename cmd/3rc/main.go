@@ -90,7 +90,7 @@ func (a *app) interrupts(signals <-chan os.Signal) {
 
 // doubleDashes turns Terraform's -flag into the --flag that the flag library
 // knows; that would read it as a bundle of one-letter flags. There are no
-// one-letter flags but -h and -v.
+// one-letter flags but -h, -v and -k.
 func doubleDashes(args []string) []string {
 	out := make([]string, len(args))
 	for i, a := range args {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,9 @@ import (
 // sight is where what was seen comes from, and where it is kept: the flags that
 // every command has that asks hosts only to think about them.
 type sight struct {
-	offline string // a file of an earlier look, instead of one
-	save    string // where to write it
+	offline string        // a file of an earlier look, instead of one
+	save    string        // where to write it
+	limit   time.Duration // of a host's answer; 0: lookLimit
 }
 
 func (s *sight) flags(c *cobra.Command) {
@@ -39,7 +41,7 @@ func (a *app) see(ctx context.Context, cfg *schema.Config, s sight) (inventory.S
 	}
 	fleet := a.fleet(cfg)
 	defer fleet.Close()
-	seen := a.look(ctx, cfg, fleet)
+	seen := a.lookFor(ctx, cfg, fleet, cmp.Or(s.limit, lookLimit))
 	if ctx.Err() != nil {
 		return seen, ctx.Err()
 	}

@@ -39,7 +39,7 @@ var words = map[plan.Verb]string{
 	plan.NetworkDefine: "defining network", plan.NetworkStart: "starting network", plan.NetworkStop: "stopping network", plan.NetworkUndefine: "undefining network", plan.NetworkUpdate: "changing the DHCP server of network",
 	plan.VolumeAbsent: "looking for volume", plan.VolumeCreate: "making volume", plan.VolumeClone: "copying volume", plan.VolumeUpload: "uploading volume",
 	plan.VolumeGrow: "growing volume", plan.VolumeDelete: "deleting volume",
-	plan.DomainDefine: "defining", plan.DomainMark: "marking", plan.DomainStart: "starting", plan.DomainResume: "resuming", plan.DomainSuspend: "suspending", plan.DomainInstall: "installing", plan.DomainShutdown: "shutting down",
+	plan.DomainDefine: "defining", plan.DomainMark: "marking", plan.DomainRename: "renaming", plan.DomainStart: "starting", plan.DomainResume: "resuming", plan.DomainSuspend: "suspending", plan.DomainInstall: "installing", plan.DomainShutdown: "shutting down",
 	plan.DomainDestroy: "destroying", plan.DomainUndefine: "undefining", plan.DomainMigrate: "migrating", plan.DomainAttach: "attaching a device to",
 	plan.DomainDetach: "detaching a device from", plan.DomainUpdate: "changing a device of", plan.DomainMemory: "setting the memory of",
 	plan.DomainVCPUs: "setting the CPUs of", plan.DomainBlockGrow: "growing a disk of", plan.DomainDescribe: "describing", plan.SetAutostart: "setting autostart of",

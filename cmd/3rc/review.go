@@ -158,18 +158,31 @@ func (a *app) revisions(ctx context.Context, f reviewFlags) (h review.Header, wa
 	if was, err = revisionOf(ctx, a.chdir, base); err != nil {
 		return h, nil, nil, err
 	}
-	changed, err := gitLine(ctx, a.chdir, "status", "--porcelain", "--", ".")
+	changed, err := a.uncommitted(ctx)
 	switch {
 	case err != nil:
 		return h, nil, nil, err
 	case f.worktree:
 		h.Head = "the work tree"
 		return h, was, os.DirFS(a.chdir), nil
-	case changed != "" && f.head == "HEAD":
+	case changed && f.head == "HEAD":
 		h.Notes = append(h.Notes, "The work tree has changes that are not committed, and they are not reviewed: -worktree does that.")
 	}
 	is, err = revisionOf(ctx, a.chdir, at)
 	return h, was, is, err
+}
+
+// uncommitted tells whether the directory differs from HEAD. A new file counts if
+// it is one of ours: a review that was written there is none.
+func (a *app) uncommitted(ctx context.Context) (bool, error) {
+	out, err := git(ctx, a.chdir, "status", "--porcelain", "--", ".")
+	for line := range strings.Lines(string(out)) {
+		name, isNew := strings.CutPrefix(strings.TrimSpace(line), "?? ")
+		if !isNew || strings.HasSuffix(strings.Trim(name, `"`), ".hcl") {
+			return true, err
+		}
+	}
+	return false, err
 }
 
 // commit finds the commit of a name.

@@ -124,12 +124,11 @@ func (f *fleet) barsCopies(host string, vm *schema.VM, copies []copied) string {
 		}
 	}
 	for _, p := range f.in.Config.Pools {
-		fact, ok := f.in.View(host).Find(inventory.Pool, p.Name)
-		var x lx.StoragePool
-		if need[p.Name] == 0 || !ok || fact.LiveXML == "" || x.Unmarshal(fact.LiveXML) != nil || x.Available == nil {
+		left, known := available(f.in.View(host), p.Name)
+		if need[p.Name] == 0 || !known {
 			continue
 		}
-		if have := x.Available.Value + free[p.Name]; have < need[p.Name] {
+		if have := left + free[p.Name]; have < need[p.Name] {
 			return fmt.Sprintf("has %s left in pool %s, and %s would be copied there", schema.Size(have), p.Name, schema.Size(need[p.Name]))
 		}
 	}

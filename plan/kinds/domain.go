@@ -88,7 +88,7 @@ func (b *builder) facets() []facet {
 	out := []facet{
 		description,
 		str("accel", "accel", map[string]string{"kvm": "kvm", "tcg": "qemu"}[vm.Accel], func(d *lx.Domain) *string { return &d.Type }),
-		b.machine(), b.memoryMax(), b.memory(), b.vcpusMax(), b.vcpus(), cpu(vm),
+		b.machine(), b.firmware(), b.memoryMax(), b.memory(), b.vcpusMax(), b.vcpus(), cpu(vm),
 		str("on_poweroff", "", "destroy", func(d *lx.Domain) *string { return &d.OnPoweroff }),
 		str("on_reboot", "", "restart", func(d *lx.Domain) *string { return &d.OnReboot }),
 		str("on_crash", "", "destroy", func(d *lx.Domain) *string { return &d.OnCrash }),
@@ -212,8 +212,10 @@ func (b *builder) vcpus() facet {
 		live: func(r *lx.Domain) (plan.Op, bool) {
 			op := b.op(plan.DomainVCPUs)
 			op.Count = b.vm.VCPUs
-			// Guests give up CPUs only when they wish; growing is safe.
-			return op, r.VCPU != nil && int(r.VCPU.Value) >= b.vm.VCPUs && vcpusOf(sighting{dom: r}) < b.vm.VCPUs
+			// Emulated, a guest that has been asked for a CPU and keeps it brings QEMU
+			// (7.2) down when the next device is plugged in: there it is not asked.
+			shrinks := vcpusOf(sighting{dom: r}) > b.vm.VCPUs
+			return op, r.VCPU != nil && int(r.VCPU.Value) >= b.vm.VCPUs && (!shrinks || b.vm.Accel == "kvm")
 		},
 	}
 }
@@ -243,6 +245,12 @@ func cpu(vm *schema.VM) facet {
 
 // apply brings a definition to what the files say and returns what differed.
 func (b *builder) apply(d *lx.Domain) []plan.Field {
+	out := b.applyOurs(d)
+	return append(out, b.applyPatch(d)...)
+}
+
+// applyOurs is apply without what the language does not model.
+func (b *builder) applyOurs(d *lx.Domain) []plan.Field {
 	var out []plan.Field
 	for _, f := range b.facets() {
 		if was := f.get(d); was != f.want && !b.ignored(f.attr) {

@@ -4,8 +4,11 @@ package kinds
 
 import (
 	"fmt"
+	"runtime"
 	"sort"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	lx "libvirt.org/go/libvirtxml"
 
@@ -38,9 +41,7 @@ func (r *reader) sightings(in *plan.Input, host string) []sighting {
 	}
 	out, ok := r.seen[host]
 	if !ok {
-		for _, fact := range in.View(host).Of(inventory.Domain) {
-			out = append(out, look(host, fact))
-		}
+		out = lookAll(host, in.View(host).Of(inventory.Domain))
 		r.seen[host] = out
 	}
 	return out
@@ -74,6 +75,7 @@ type fleet struct {
 	unseen   []string
 	stores   map[string]*hostStorage
 	attaches map[string]bool
+	macs     map[string]string   // hardware addresses of guests that the files do not describe, and whose they are
 	using    map[string][]string // by volume's name: guests and volumes that name it
 	bases    map[string]bool     // base images that marks name, by baseKey: true if a finished volume was made from it
 }
@@ -92,6 +94,23 @@ func (r *reader) fleet(in *plan.Input) *fleet {
 		}
 	}
 	return f
+}
+
+// lookAll reads the definitions of a host on all processors: that is most of what
+// a plan without changes costs.
+func lookAll(host string, facts []inventory.Fact) []sighting {
+	out := make([]sighting, len(facts))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(facts); i = int(next.Add(1)) - 1 {
+				out[i] = look(host, facts[i])
+			}
+		})
+	}
+	all.Wait()
+	return out
 }
 
 func look(host string, fact inventory.Fact) sighting {

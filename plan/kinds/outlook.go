@@ -12,15 +12,23 @@ import (
 )
 
 // Outlook is the fleet in the terms of placement, as a recovery would find it:
-// every guest of the configuration where it was seen, or, given a plan, where it
-// is once that is carried out. A guest that nobody saw is left out; on a host that
-// did not answer nothing is placed.
-func Outlook(in *plan.Input, p *plan.Plan) place.Fleet {
-	f := (&reader{}).fleet(in)
-	after := f.carriedOut(p)
+// every guest of the configuration where it was seen, of the size that the files
+// give it. A guest that nobody saw is left out; on a host that did not answer
+// nothing is placed.
+func Outlook(in *plan.Input) place.Fleet { return (&reader{}).outlook(in, nil, false) }
+
+// After is the Outlook once changes are carried out, but for those that are held.
+// Guests that they leave as they are have the size that they were seen with.
+func (k guests) After(in *plan.Input, changes []plan.Change) place.Fleet {
+	return k.outlook(in, changes, true)
+}
+
+func (r *reader) outlook(in *plan.Input, changes []plan.Change, asSeen bool) place.Fleet {
+	f := r.fleet(in)
+	done := f.carriedOut(changes)
 	var running []*guest
 	for _, g := range f.guests {
-		if len(g.seen) > 0 || after[g.vm.Address] != "" {
+		if len(g.seen) > 0 || done[g.vm.Address].host() != "" {
 			if len(g.seen) > 0 && g.seen[0].err == nil {
 				g.seen = truest(g.seen)
 			}
@@ -31,30 +39,43 @@ func Outlook(in *plan.Input, p *plan.Plan) place.Fleet {
 	barred := barring{f: f, cache: map[string]map[string]string{}}
 	for i, g := range running {
 		x := &out.Guests[i]
-		if h := after[g.vm.Address]; h != "" {
+		c, changed := done[g.vm.Address]
+		if h := c.host(); h != "" {
 			x.Host = h
+		}
+		if asSeen && !changed && g.seen[0].err == nil {
+			x.Memory, x.VCPUs = memoryOf(g.seen[0]), vcpusOf(g.seen[0])
 		}
 		x.Movable, x.Barred = false, barred.of(&guest{vm: g.vm})
 	}
 	return out
 }
 
-// carriedOut takes what a plan destroys out of the fleet, and says where it puts
-// guests, by address.
-func (f *fleet) carriedOut(p *plan.Plan) map[string]string {
-	after, gone := map[string]string{}, map[string]bool{}
-	if p == nil {
-		return after
+// outcome is what a change makes of a guest.
+type outcome plan.Change
+
+// host is where it is then; "": where it was.
+func (o outcome) host() string {
+	switch o.Action {
+	case plan.Create, plan.Replace:
+		return o.Host
+	case plan.Migrate:
+		return o.Dest
 	}
-	for _, c := range p.Changes {
+	return ""
+}
+
+// carriedOut takes what changes destroy out of the fleet, and gives those of guests
+// that are done, by address.
+func (f *fleet) carriedOut(changes []plan.Change) map[string]outcome {
+	done, gone := map[string]outcome{}, map[string]bool{}
+	for _, c := range changes {
 		switch {
-		case c.Kind != "vm":
-		case c.Action == plan.Create:
-			after[c.Address] = c.Host
-		case c.Action == plan.Migrate:
-			after[c.Address] = c.Dest
+		case c.Kind != "vm" || c.Action == plan.Hold:
 		case c.Action == plan.Destroy:
 			gone[c.Address] = true
+		default:
+			done[c.Address] = outcome(c)
 		}
 	}
 	for host, ss := range f.others {
@@ -66,7 +87,7 @@ func (f *fleet) carriedOut(p *plan.Plan) map[string]string {
 		}
 		f.others[host] = stay
 	}
-	return after
+	return done
 }
 
 // Drawn is the fleet as the files alone have it: every guest where apply would

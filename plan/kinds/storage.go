@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	lx "libvirt.org/go/libvirtxml"
@@ -146,6 +148,7 @@ func (b *builder) disk(d *schema.Disk) {
 		b.refuse(plan.Refused, "libvirt makes no volumes in pool %q, which is of type %q: name one that is there with volume =", p.Name, at.def.Type)
 		return
 	}
+	b.reclaim(p, d.Label)
 	mv := b.mark.Volume(d.Label)
 	if mv != nil && mv.Pool != p.Name && !mv.Done {
 		mv.Aside, mv.Delete = true, true // it holds nothing, so that nothing has to move
@@ -182,6 +185,27 @@ func (b *builder) disk(d *schema.Disk) {
 		b.size(d, at, vol, &out)
 	}
 	b.disks = append(b.disks, out)
+}
+
+// reclaim writes the volume of a disk into the mark of a guest that lost its mark
+// and is adopted again: one that we made, since it bears the UUID that is derived
+// from its address, whose disk has our alias and is on a volume that is named as
+// only this guest's are.
+func (b *builder) reclaim(p *schema.Pool, label string) {
+	if b.at == nil || !b.at.adopted || b.uuid != b.f.in.Config.UUID(b.vm.Address) || b.mark.Volume(label) != nil {
+		return
+	}
+	i := findDisk(b.at.dom, &disk{label: label})
+	if i < 0 {
+		return
+	}
+	have := path.Base(diskPath(&b.at.dom.Devices.Disks[i]))
+	rest, ours := strings.CutPrefix(have, b.vm.Name+"."+label+".")
+	gen, _, _ := strings.Cut(rest, ".")
+	n, err := strconv.Atoi(gen)
+	if _, found, _ := b.known(p, have); ours && err == nil && n > 0 && found {
+		b.mark.Volumes = append(b.mark.Volumes, inventory.MarkVolume{Pool: p.Name, Name: have, Disk: label, Gen: n, Done: true})
+	}
 }
 
 // sector is what disk sizes are rounded up to: QEMU refuses to write to a raw
@@ -426,6 +450,7 @@ func (b *builder) seed() {
 	if b.hold != nil {
 		return
 	}
+	b.reclaim(p, seedDisk)
 	digest, content := SeedDigest(b.vm), "seed:"+b.vm.Address
 	if first := b.mark.Volume(b.vm.Disks[0].Label); first != nil && first.Gen > 1 && b.vm.Disks[0].Image != nil {
 		// A system that was made anew is another instance, which begins from its seed.

@@ -19,11 +19,7 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 		return *b.hold
 	}
 	c := change(vm, plan.Update, plan.Drift, s.host, "")
-	var want lx.Domain
-	if err := want.Unmarshal(s.fact.XML); err != nil {
-		panic("kinds: a definition that was read before: " + err.Error())
-	}
-	fields := b.apply(&want)
+	want, fields := b.compared(s)
 	if s.mark.Address != vm.Address {
 		c.Reason = plan.Moved
 		fields = append(fields, plan.Field{Path: "address", Before: s.mark.Address, After: vm.Address})
@@ -46,13 +42,29 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 	if b.hold != nil {
 		return *b.hold
 	}
-	b.definitionOps(&c, s, &want, fields)
+	b.definitionOps(&c, s, want, fields)
 	b.runningOps(&c, s, fields)
 	if len(c.Fields) > 0 && c.Reason == plan.Drift && s.mark.Digest != b.digest() {
 		c.Reason = plan.Changed
 	}
 	b.powerOps(&c, s)
 	return c
+}
+
+// compared brings a definition to what the files say. Reading one is most of what
+// planning costs: it is read a second time only if it differs, so that what was
+// seen stays as it is.
+func (b *builder) compared(s sighting) (*lx.Domain, []plan.Field) {
+	fields := b.apply(s.dom)
+	if len(fields) == 0 {
+		return s.dom, nil
+	}
+	want := *s.dom
+	*s.dom = lx.Domain{}
+	if err := s.dom.Unmarshal(s.fact.XML); err != nil {
+		panic("kinds: a definition that was read before: " + err.Error())
+	}
+	return &want, fields
 }
 
 // definitionOps writes the definition, before and after the volumes that it
@@ -156,6 +168,7 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 			}
 		}
 	}
+	later = append(later, b.patchLater(s.fact.LiveXML, fields)...)
 	devOps, devNow, devLater := b.liveDevices(&run)
 	grow, grown := b.growOps(&run)
 	ops, now = append(append(ops, devOps...), grow...), append(append(now, devNow...), grown...)
@@ -180,8 +193,12 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 // under pressure stops a little short.
 func (b *builder) driftsAlone(f facet, run *lx.Domain) bool {
 	switch f.path {
-	case "description", "vcpus":
+	case "description":
 		return true
+	case "vcpus":
+		// A guest gives up CPUs only when it wishes: it is asked when its definition
+		// changes, and what it keeps then it keeps until its next start.
+		return vcpusOf(sighting{dom: run}) < b.vm.VCPUs
 	case "memory":
 		return memoryOf(sighting{dom: run}) < uint64(b.vm.Memory)/balloonSlack*(balloonSlack-1)
 	}

@@ -39,7 +39,7 @@ func (k guests) Diff(in *plan.Input) []plan.Change {
 	for _, o := range f.orphans {
 		out = append(out, f.diffOrphan(o))
 	}
-	return out
+	return f.preflight(out)
 }
 
 // change begins a change of a guest.
@@ -90,8 +90,8 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 	}
 	if len(g.seen) > 0 {
 		g.seen = truest(g.seen)
-		if s := g.seen[0]; s.fact.Name != g.vm.Name {
-			return hold(plan.Refused, s.host, "libvirt calls it %q on %s, and the files %q: a guest is not renamed; set name = %q", s.fact.Name, s.host, g.vm.Name, s.fact.Name)
+		if s := g.seen[0]; s.fact.Name != g.vm.Name && (s.fact.State.Live() || len(g.foreign) > 0) {
+			return hold(plan.Refused, s.host, "libvirt calls it %q on %s, and the files %q, and only a guest that is off, and whose name is free, is renamed: shut it down, or set name = %q", s.fact.Name, s.host, g.vm.Name, s.fact.Name)
 		}
 	}
 	return plan.Change{}, false
@@ -107,6 +107,9 @@ func (f *fleet) diffGuest(g *guest, where placement) []plan.Change {
 		out = append(out, f.leftover(g, stale))
 	}
 	s := g.seen[0]
+	if s.fact.Name != g.vm.Name {
+		return append(out, f.rename(g, s, where))
+	}
 	if f.in.Choice.Replaces(g.vm.Address) {
 		return append(out, f.replace(g, s, where))
 	}
@@ -131,6 +134,28 @@ func (f *fleet) diffGuest(g *guest, where placement) []plan.Change {
 		out = append(out, h)
 	}
 	return out
+}
+
+// rename gives a guest that is off the name that the files have for it. Whatever
+// else differs is for the next plan.
+func (f *fleet) rename(g *guest, s sighting, where placement) plan.Change {
+	c := change(g.vm, plan.Update, plan.Drift, s.host, "")
+	if s.mark.Address != g.vm.Address {
+		c.Reason = plan.Moved
+	}
+	c.When = plan.Live
+	c.Fields = []plan.Field{{Path: "name", Before: s.fact.Name, After: g.vm.Name, When: plan.Live}}
+	b := &builder{f: f, vm: g.vm, host: s.host, uuid: s.fact.UUID, at: &s, old: s.mark}
+	op := b.op(plan.DomainRename)
+	op.Expect = plan.Expect{Power: plan.IsOff, Digest: plan.DefinitionDigest(s.fact.XML)}
+	op.Provides = []string{keyGuest(g.vm.Address, stageReady)}
+	c.Ops = []plan.Op{op}
+	_, moves := where.moves[g.vm.Name]
+	_, stuck := where.unplaced[g.vm.Name]
+	if g.vm.State == "running" && s.fact.State == inventory.StateOff && !moves && !stuck && len(f.unseen) == 0 {
+		c.Ops = append(c.Ops, b.start())
+	}
+	return c
 }
 
 // create makes a guest of which nothing exists.

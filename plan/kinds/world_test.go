@@ -304,6 +304,10 @@ func (w *world) virsh(words []string, args map[string]string, input string) stri
 	if c := args["class"]; c != "" {
 		op.Class = inventory.Class(c)
 	}
+	if verb == "rename" { // virsh h1 rename NAME as=NEW
+		fact, _ := w.fleet.Look()[host].Find(inventory.Domain, name)
+		op.Verb, op.UUID, op.Name = plan.DomainRename, fact.UUID, args["as"]
+	}
 	if verb == "edit" || verb == "copy" || verb == "clone" {
 		fact, ok := w.fleet.Look()[host].Find(inventory.Domain, name)
 		if !ok {

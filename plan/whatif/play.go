@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
+	"3rc/apply"
 	"3rc/plan/place"
 	"3rc/reconcile"
 )
@@ -52,11 +54,16 @@ type actor struct {
 	runs    time.Duration // it runs there
 	healthy time.Duration // its probes answer
 	frees   time.Duration // its start gives its slot back
-	reason  string
+	reason  string        // why there
+	room    string        // for whom it yields
 }
 
 // never is a time that does not come.
 const never = time.Duration(math.MaxInt64)
+
+// beat is how much later a guest is known to be healthy than its slot is free: the
+// next look has to show it.
+const beat = 2 * time.Millisecond
 
 // retryUnplaced is when a guest without a place is tried again, if nothing was
 // freed before. It matters only where something has changed meanwhile.
@@ -69,6 +76,7 @@ func (f *Fleet) lose(hosts []string, m Manner) Loss {
 	for _, name := range hosts {
 		p.hit(name)
 	}
+	p.callRolls()
 	for _, h := range p.lost {
 		for _, g := range f.homes[h.name] {
 			p.strand(g, h)
@@ -106,15 +114,43 @@ func (p *play) hit(name string) {
 		phase = p.m.Phase(name)
 	}
 	h.seen = -phase
-	b := reconcile.Blow{Silent: p.m.Silent, Phase: phase, Ask: p.f.Times.Ask, Order: p.f.Times.order(name)}
+	b := reconcile.Blow{Silent: p.m.Silent, Phase: phase, Ask: p.f.Times.Ask, Order: p.f.Times.order(name), Empty: !p.f.holds[name]}
 	for _, g := range p.f.homes[name] {
 		b.Guests = append(b.Guests, p.f.guests[g])
 	}
 	h.course = p.f.pol.Course(h.pol, b, len(p.f.pol.Hosts)-1)
+	if p.m.Confirmed && h.course.Held != "" {
+		h.course.Off, h.course.Held, h.course.Ordered = h.course.Down, "", false
+	}
 	p.lost = append(p.lost, h)
 	p.byHost[name] = h
 	p.f.stage.Close(name, "lost")
 	p.at(h.course.Suspect)
+}
+
+// callRolls puts orders off until every other host has answered or is judged: one
+// that fell silent before the order has to be judged first.
+func (p *play) callRolls() {
+	for _, h := range p.lost {
+		if !h.course.Ordered {
+			continue
+		}
+		called := h.course.Down
+		for _, o := range p.lost {
+			if o.course.Suspect <= h.course.Down {
+				called = max(called, o.judged())
+			}
+		}
+		h.course.Off += called - h.course.Down
+	}
+}
+
+// judged is when the host is no longer merely suspect.
+func (h *lostHost) judged() time.Duration {
+	if h.course.Down > 0 {
+		return h.course.Down
+	}
+	return h.course.Off
 }
 
 // strand takes up a guest of a lost host.
@@ -132,43 +168,31 @@ func (p *play) strand(name string, h *lostHost) {
 	case h.course.Held != "":
 		a.why = h.course.Held
 	default:
-		a.ready, a.why = p.permitted(h, wait)
+		a.ready = p.permitted(h, wait)
 		p.at(a.ready)
 	}
 	p.f.stage.Lift(name)
 }
 
-// permitted is when a guest of a lost host may be started elsewhere: once no other
-// lost host may run it any more. Such a one is excluded if its last View is older
-// than that of the guest's own host; else it has to be proven off as well, and what
-// is refused until then is tried again.
-func (p *play) permitted(h *lostHost, wait time.Duration) (time.Duration, string) {
+// permitted is when a guest of a lost host may be started elsewhere: once its host
+// is proven off. Another lost host that was seen without it no earlier than its own
+// had it may run it, as far as the watch knows, until its definition was seen where
+// it is to be started: if that other host counts as down by then, the first try is
+// refused, and the next one is made.
+func (p *play) permitted(h *lostHost, wait time.Duration) time.Duration {
 	at := h.course.Off + wait
-	clear := at
 	for _, o := range p.lost {
-		if o == h || o.seen < h.seen {
-			continue
-		}
-		if o.course.Held != "" {
-			return never, fmt.Sprintf("%s is lost as well, and may run it: %s", o.name, o.course.Held)
-		}
-		clear = max(clear, o.course.Off)
-	}
-	if clear == at {
-		return at, ""
-	}
-	const tries = 10 // the last is minutes after the first
-	for _, d := range reconcile.Retries(tries) {
-		if at+d >= clear {
-			return at + d, ""
+		proven := o.course.Held == "" && o.course.Off <= at
+		if o != h && o.seen >= h.seen && !proven && o.judged() <= at {
+			return at + reconcile.Retries(1)[0]
 		}
 	}
-	return clear, ""
+	return at
 }
 
 // turn lets happen what is due now.
 func (p *play) turn() {
-	down := 0
+	down := p.troubled()
 	for _, h := range p.lost {
 		if h.course.Suspect <= p.now && !h.pol.Maintenance {
 			down++
@@ -214,20 +238,21 @@ func (p *play) decide() bool {
 	for _, u := range unplaced {
 		without[u.Guest] = u
 	}
-	did := false
 	for _, s := range seekers {
-		a := p.byName[s.Guest]
 		if u, stuck := without[s.Guest]; stuck {
+			a := p.byName[s.Guest]
 			a.refused, a.retry = u.Why(), p.now+retryUnplaced
 			p.makeRoom(u, s.Priority)
-			continue
 		}
-		m := to[s.Guest]
-		if a.yields && !p.movable(a) && m.To != a.from {
+	}
+	did := false
+	for _, s := range seekers {
+		a, m := p.byName[s.Guest], to[s.Guest]
+		switch {
+		case m.To == "":
+		case a.yields && !p.movable(a) && m.To != a.from:
 			a.refused, a.retry = "a disk of it is only on "+a.from+", where others have the room now", never
-			continue
-		}
-		if p.slots(m.To) > 0 {
+		case p.slots(m.To) > 0:
 			p.begin(a, m)
 			did = true
 		}
@@ -259,7 +284,7 @@ func (p *play) seekers() []place.Seeker {
 // enough.
 func (p *play) gated(a *actor) string {
 	for _, name := range a.pol.After {
-		if p.well(name) {
+		if p.well(name, a) {
 			continue
 		}
 		if a.waits == never {
@@ -273,13 +298,18 @@ func (p *play) gated(a *actor) string {
 	return ""
 }
 
-// well tells whether a guest is healthy now.
-func (p *play) well(name string) bool {
+// well tells whether a guest is healthy as far as the watch knows when it looks at
+// another. One whose host was not judged yet still counts as it was; of hosts that
+// are judged at one instant, the first by name is.
+func (p *play) well(name string, asks *actor) bool {
 	pol := p.f.guests[name]
 	if pol == nil || pol.State == "ignored" {
 		return true
 	}
 	if a := p.byName[name]; a != nil {
+		if h := p.byHost[a.from]; h != nil && a.target == "" && pol.State == "running" {
+			return p.now < h.judged() || p.now == h.judged() && a.from > asks.from
+		}
 		return a.healthy <= p.now
 	}
 	return pol.State == "running" && p.f.stage.Has(name) && p.f.stage.Where(name) != ""
@@ -312,16 +342,19 @@ func (p *play) begin(a *actor, m place.Move) {
 	name := a.pol.Name
 	p.f.stage.Put(name, m.To)
 	a.target, a.begun, a.reason, a.refused = m.To, p.now, m.Why, ""
-	a.runs = p.now + p.f.Times.start(name)
+	if a.yields {
+		a.reason = a.room + "; then: " + m.Why
+	}
+	a.runs = p.idle(m.To, a) + p.f.Times.start(name)
 	if a.rung == reconcile.Reinstall && p.f.Config.VM(name).Kickstart != nil {
 		a.runs += p.f.Times.install(name)
 	}
 	boot := p.f.Times.boot(name)
-	a.healthy, a.frees = a.runs, a.runs
+	a.healthy, a.frees = a.runs+beat, a.runs
 	if grace, probed := a.pol.Grace(); probed {
 		pace := a.pol.Thresholds.FastInterval
 		a.healthy += (boot + pace - 1) / pace * pace // found by the next probe
-		a.frees = min(a.healthy, a.runs+grace)
+		a.frees = min(a.healthy-beat, a.runs+grace)
 	}
 	p.at(a.healthy)
 	p.at(a.frees)
@@ -330,6 +363,26 @@ func (p *play) begin(a *actor, m place.Move) {
 			p.at(o.retry) // a group may have it elsewhere now
 		}
 	}
+}
+
+// idle is when a host takes one more operation: it gets a few at a time, and a
+// guest that yields there is shut down by one of them.
+func (p *play) idle(host string, starting *actor) time.Duration {
+	var ends []time.Duration
+	for _, a := range p.actors {
+		switch {
+		case a == starting:
+		case a.target == host && a.runs > p.now:
+			ends = append(ends, a.runs)
+		case a.yields && a.from == host && a.target == "" && a.ends > p.now:
+			ends = append(ends, a.ends)
+		}
+	}
+	if len(ends) < apply.PerHost {
+		return p.now
+	}
+	slices.Sort(ends)
+	return ends[len(ends)-apply.PerHost]
 }
 
 // makeRoom has guests yield to one that found no place.
@@ -347,7 +400,7 @@ func (p *play) makeRoom(u place.Unplaced, priority int) {
 		}
 		a.from, a.yields, a.target, a.ready, a.retry = g.Host, true, "", never, 0
 		a.begun, a.ends, a.runs, a.healthy, a.frees = p.now, p.now+p.f.Times.Stop, never, never, never
-		a.reason = fmt.Sprintf("%s, of higher priority, has no other place", u.Guest)
+		a.room = fmt.Sprintf("it makes room for %s, of higher priority", u.Guest)
 		p.at(a.ends)
 	}
 }
@@ -357,12 +410,23 @@ func (p *play) movable(a *actor) bool {
 	return !slices.ContainsFunc(a.pol.Disks, func(d reconcile.DiskPolicy) bool { return !d.Shared })
 }
 
+// troubled counts the hosts that do not answer even now.
+func (p *play) troubled() int {
+	n := len(p.f.silent)
+	for _, h := range p.lost {
+		if p.f.silent[h.name] {
+			n--
+		}
+	}
+	return n
+}
+
 // stopped says why nothing is recovered, or "".
 func (p *play) stopped() string {
 	if !p.broken {
 		return ""
 	}
-	n := 0
+	n := p.troubled()
 	for _, h := range p.lost {
 		if !h.pol.Maintenance {
 			n++
@@ -373,7 +437,8 @@ func (p *play) stopped() string {
 
 // fate is what became of a guest.
 func (p *play) fate(a *actor) Fate {
-	x := Fate{Guest: a.pol.Name, From: a.from, To: a.target, Yields: a.yields, Begun: a.begun, Down: Never, Why: a.reason}
+	block, _, _ := strings.Cut(a.pol.Address, "[")
+	x := Fate{Guest: a.pol.Name, Block: block, From: a.from, To: a.target, Yields: a.yields, Begun: a.begun, Down: Never, Why: a.reason}
 	since := time.Duration(0)
 	if a.yields {
 		since = a.ends
@@ -397,7 +462,7 @@ func (p *play) fate(a *actor) Fate {
 		x.Outcome, x.Why = Held, a.why
 	}
 	if a.yields && a.target == "" {
-		x.Why = a.reason + "; " + x.Why
+		x.Why = a.room + "; " + x.Why
 	}
 	return x
 }

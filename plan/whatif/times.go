@@ -49,3 +49,8 @@ func of(measured map[string]time.Duration, name string, otherwise time.Duration)
 	}
 	return otherwise
 }
+
+// kinds are the measured times by what was measured.
+func (m *Measured) kinds() map[string]map[string]time.Duration {
+	return map[string]map[string]time.Duration{"order": m.Order, "start": m.Start, "boot": m.Boot, "install": m.Install}
+}

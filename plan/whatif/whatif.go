@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"3rc/plan"
 	"3rc/plan/place"
 	"3rc/reconcile"
 	"3rc/schema"
@@ -31,6 +32,8 @@ type Fleet struct {
 	guests   map[string]*reconcile.GuestPolicy
 	waiters  map[string][]string // by guest: those that come after it
 	homes    map[string][]string // by host: the guests on it
+	holds    map[string]bool     // hosts that have any guest, off or not
+	silent   map[string]bool     // hosts that did not answer, and are in trouble already
 	counting int                 // hosts that count for the breaker
 	stage    *place.Rehearsal
 }
@@ -39,12 +42,17 @@ type Fleet struct {
 func New(cfg *schema.Config, rooms place.Fleet, times Times) *Fleet {
 	f := &Fleet{
 		Config: cfg, Rooms: rooms, Times: times, pol: reconcile.NewPolicy(cfg, ""), hosts: map[string]*reconcile.HostPolicy{},
-		guests: map[string]*reconcile.GuestPolicy{}, waiters: map[string][]string{}, homes: map[string][]string{},
+		guests: map[string]*reconcile.GuestPolicy{}, waiters: map[string][]string{}, homes: map[string][]string{}, holds: map[string]bool{}, silent: map[string]bool{},
 	}
 	for _, h := range f.pol.Hosts {
 		f.hosts[h.Name] = h
 		if !h.Maintenance {
 			f.counting++
+		}
+	}
+	for _, h := range rooms.Hosts {
+		if p := f.hosts[h.Name]; h.Closed != "" && p != nil && !p.Maintenance {
+			f.silent[h.Name] = true
 		}
 	}
 	for _, g := range f.pol.Guests {
@@ -54,6 +62,7 @@ func New(cfg *schema.Config, rooms place.Fleet, times Times) *Fleet {
 		}
 	}
 	for _, g := range rooms.Guests {
+		f.holds[g.Host] = true
 		if g.Host != "" && !g.Off && f.guests[g.Name] != nil {
 			f.homes[g.Host] = append(f.homes[g.Host], g.Name)
 		}
@@ -69,6 +78,8 @@ func New(cfg *schema.Config, rooms place.Fleet, times Times) *Fleet {
 type Manner struct {
 	// Silent: they hang or are cut off, and keep their power. Otherwise they lose it.
 	Silent bool
+	// Confirmed: what nothing can prove off, a person confirms as soon as it is down.
+	Confirmed bool
 	// Phase is how long before the loss a host was asked last; nil: half its interval,
 	// which makes every time the one to expect on average.
 	Phase func(host string) time.Duration
@@ -81,6 +92,9 @@ type Loss struct {
 	Courses []reconcile.Course
 	// Stopped is why nothing is recovered at all; "".
 	Stopped string
+	// Then is the same once people have confirmed the hosts off that nothing can prove
+	// off; nil if there are none.
+	Then *Loss
 	// Fates are of the guests that were on the hosts and of those that yield to them:
 	// first those that are recovered, in that order, then the others, by name.
 	Fates []Fate
@@ -100,6 +114,7 @@ const (
 // Fate is what becomes of one guest.
 type Fate struct {
 	Guest, From string
+	Block       string // its block's address: of vm.web[0], vm.web
 	To          string // "": nowhere
 	Outcome     Outcome
 	Yields      bool          // it ran elsewhere, and made room for one of higher priority
@@ -121,16 +136,28 @@ func (f *Fleet) Named(hosts []string, m Manner) (Loss, error) {
 			return Loss{}, fmt.Errorf("there is no host %q in the files", h)
 		}
 	}
-	hosts = slices.Compact(slices.Sorted(slices.Values(hosts)))
-	return f.lose(hosts, m), nil
+	hosts = slices.Compact(slices.SortedFunc(slices.Values(hosts), naturally))
+	return f.suffer(hosts, m), nil
 }
 
-// Each rehearses the loss of every combination of k hosts that are not in
-// maintenance, in the order of their names.
+// suffer plays a loss through, and once more as it goes on when a person has
+// confirmed what nothing proves.
+func (f *Fleet) suffer(hosts []string, m Manner) Loss {
+	l := f.lose(hosts, m)
+	if l.Stopped == "" && slices.ContainsFunc(l.Courses, func(c reconcile.Course) bool { return c.Held != "" }) {
+		m.Confirmed = true
+		then := f.lose(hosts, m)
+		l.Then = &then
+	}
+	return l
+}
+
+// Each rehearses the loss of every combination of k hosts that answer and are not
+// in maintenance, in the order of their names.
 func (f *Fleet) Each(k int, m Manner) iter.Seq[Loss] {
 	return func(yield func(Loss) bool) {
 		for hosts := range place.Combinations(f.open(), k) {
-			if !yield(f.lose(slices.Clone(hosts), m)) {
+			if !yield(f.suffer(slices.Clone(hosts), m)) {
 				return
 			}
 		}
@@ -155,11 +182,23 @@ func (f *Fleet) Combinations(k int) int {
 func (f *Fleet) open() []string {
 	var out []string
 	for _, h := range f.pol.Hosts {
-		if !h.Maintenance {
+		if !h.Maintenance && !f.silent[h.Name] {
 			out = append(out, h.Name)
 		}
 	}
+	slices.SortFunc(out, naturally)
 	return out
+}
+
+// naturally orders names as people do: h2 before h10.
+func naturally(a, b string) int {
+	switch {
+	case plan.Less(a, b):
+		return -1
+	case a == b:
+		return 0
+	}
+	return 1
 }
 
 // By rehearses, for each value of a label, the loss of all hosts that have it.
@@ -176,11 +215,11 @@ func (f *Fleet) By(label string, m Manner) []Loss {
 		}
 		hosts[v] = append(hosts[v], h.Name)
 	}
-	slices.Sort(values)
+	slices.SortFunc(values, naturally)
 	var out []Loss
 	for _, v := range values {
-		slices.Sort(hosts[v])
-		l := f.lose(hosts[v], m)
+		slices.SortFunc(hosts[v], naturally)
+		l := f.suffer(hosts[v], m)
 		l.Label = label + "=" + v
 		out = append(out, l)
 	}
@@ -205,6 +244,9 @@ func (f *Fleet) Homeless() []string {
 func (l *Loss) Violated() (why string, violated bool) {
 	if l.Stopped != "" {
 		return l.Stopped, true
+	}
+	if l.Then != nil {
+		return l.Then.Violated()
 	}
 	n, first := 0, ""
 	for i := range l.Fates {
@@ -233,9 +275,9 @@ func sorted(fates []Fate) []Fate {
 			return 1
 		}
 		if !a.Recovered() {
-			return cmp.Compare(a.Guest, b.Guest)
+			return naturally(a.Guest, b.Guest)
 		}
-		return cmp.Or(cmp.Compare(a.Begun, b.Begun), cmp.Compare(a.Down, b.Down), cmp.Compare(a.Guest, b.Guest))
+		return cmp.Or(cmp.Compare(a.Begun, b.Begun), cmp.Compare(a.Down, b.Down), naturally(a.Guest, b.Guest))
 	})
 	return fates
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	lx "libvirt.org/go/libvirtxml"
+
 	"3rc/plan"
 	"3rc/schema/inventory"
 )
@@ -83,6 +85,8 @@ func (f *Fleet) achieved(op plan.Op, d *domain) bool {
 		return d == nil || d.proc == nil
 	case plan.DomainUndefine:
 		return d == nil || d.def == nil
+	case plan.DomainRename:
+		return d != nil && d.name == op.Name
 	}
 	return false
 }
@@ -106,6 +110,8 @@ func (t *task) onDomain(d *domain) {
 		}
 		t.h.touch()
 		t.finish(nil)
+	case plan.DomainRename:
+		t.finish(t.h.rename(d, t.op.Name))
 	case plan.DomainMark:
 		t.finish(t.mark(d))
 	case plan.DomainMigrate:
@@ -113,6 +119,29 @@ func (t *task) onDomain(d *domain) {
 	default:
 		t.finish(t.onProcess(d))
 	}
+}
+
+// rename gives a domain that is off another name.
+func (h *host) rename(d *domain, name string) error {
+	switch {
+	case d.proc != nil || d.def == nil:
+		return fmt.Errorf("domain %s is running, or not defined: %w", d.name, ErrFailed)
+	case h.domains[name] != nil:
+		return fmt.Errorf("domain %s: %w", name, ErrExists)
+	}
+	text, err := changed(d.def.xml, func(x *lx.Domain) { x.Name = name })
+	if err != nil {
+		return err
+	}
+	def, err := definitionOf(text)
+	if err != nil {
+		return err
+	}
+	delete(h.domains, d.name)
+	d.name, d.def = name, def
+	h.domains[name] = d
+	h.touch()
+	return nil
 }
 
 // define writes a definition, new or over the one with the same UUID.

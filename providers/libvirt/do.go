@@ -93,6 +93,7 @@ var verbs = map[plan.Verb]verb{
 
 	plan.DomainDefine:    {defineDomain, "defining domain", quickLimit},
 	plan.DomainMark:      {markDomain, "marking domain", quickLimit},
+	plan.DomainRename:    {renameDomain, "renaming to", quickLimit},
 	plan.DomainStart:     {startDomain, "starting domain", startLimit},
 	plan.DomainSuspend:   {suspendDomain, "suspending domain", quickLimit},
 	plan.DomainResume:    {resumeDomain, "resuming domain", quickLimit},

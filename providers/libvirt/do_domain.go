@@ -165,6 +165,15 @@ func (j *job) actDomain(ctx context.Context, fn func(*lv.Domain) error) error {
 	return j.act(ctx, func(c *lv.Connect) error { return withDomain(c, j.op, fn) })
 }
 
+// renameDomain finds the domain by its UUID; its name is the one that it is to have.
+func renameDomain(ctx context.Context, j *job) error {
+	_, finished, err := j.ready(ctx, false, func(s sight) bool { return s.name == j.op.Name })
+	if finished || err != nil {
+		return err
+	}
+	return j.actDomain(ctx, func(d *lv.Domain) error { return d.Rename(j.op.Name, 0) })
+}
+
 func undefineDomain(ctx context.Context, j *job) error {
 	gone := func(s sight) bool { return !s.present || !s.persistent }
 	_, finished, err := j.ready(ctx, false, gone)

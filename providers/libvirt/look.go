@@ -261,13 +261,12 @@ func (l looker) readDomain(d *seenDomain) (f inventory.Fact, err error) {
 		if err != nil {
 			return f, err
 		}
-		f.XML = f.LiveXML
 	}
-	if f.Persistent {
-		f.XML, err = ask(l, "the definition of "+f.Name, func() (string, error) { return d.dom.GetXMLDesc(lv.DOMAIN_XML_INACTIVE) })
-		if err != nil {
-			return f, err
-		}
+	// Of a transient domain this is what its definition would be, without what its
+	// process has got from libvirt.
+	f.XML, err = ask(l, "the definition of "+f.Name, func() (string, error) { return d.dom.GetXMLDesc(lv.DOMAIN_XML_INACTIVE) })
+	if err != nil {
+		return f, err
 	}
 	f.Job, err = l.job(d.dom, f)
 	return f, err

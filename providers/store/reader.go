@@ -17,12 +17,20 @@ import (
 // of its journal directory, the oldest first. Where the rest of a file cannot be
 // read, there is a Torn, and the next file is read. An error ends it: a file could
 // not be opened, or a newer version of 3rc wrote it.
-func ReadJournal(path string) iter.Seq2[Entry, error] {
+func ReadJournal(path string) iter.Seq2[Entry, error] { return readNewest(path, 0) }
+
+// ReadRecent reads no more than so many of a journal's files, the newest ones.
+func ReadRecent(path string, most int) iter.Seq2[Entry, error] { return readNewest(path, most) }
+
+func readNewest(path string, most int) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		files, err := journalFiles(path)
 		if err != nil {
 			yield(Entry{}, err)
 			return
+		}
+		if most > 0 && len(files) > most {
+			files = files[len(files)-most:]
 		}
 		var before map[string][]inventory.Fact
 		for _, f := range files {

@@ -222,7 +222,7 @@ func Sentence(e api.Entry) string {
 	case e.From != "" && e.To != "" && e.From != e.To:
 		text = fmt.Sprintf("%s became %s (rule %q)%s", e.From, e.To, e.Rule, becauseOf(e.Because))
 	case e.To != "":
-		text = fmt.Sprintf("%s (rule %q)%s", e.To, e.Rule, becauseOf(e.Because))
+		text = fmt.Sprintf("became %s (rule %q)%s", e.To, e.Rule, becauseOf(e.Because))
 	default:
 		text = e.Rule + because(e.Because)
 	}

@@ -57,7 +57,7 @@ type Fact struct {
 	State  State  `json:"state,omitempty"`
 	Reason string `json:"reason,omitempty"` // domains: libvirt's reason for the state: shutdown, destroyed, crashed, migrated, saved, failed, ioerror …
 
-	// XML is the persistent (inactive) definition; of a transient object the live one.
+	// XML is the persistent (inactive) definition; of a transient domain what that would be, of another transient object the live one.
 	// Volumes: their description, which has capacity, allocation, path, format and backing store.
 	XML string `json:"xml,omitempty"`
 	// LiveXML is the definition of a running domain's process. Empty when it is off.

@@ -28,6 +28,7 @@ type Mark struct {
 	Generation     int          `xml:"generation,attr,omitempty"`
 	PreventDestroy bool         `xml:"prevent_destroy,attr,omitempty"`
 	Volumes        []MarkVolume `xml:"volume"`
+	Patch          string       `xml:"patch,omitempty"` // xml_patch as last applied
 }
 
 // MarkVolume is a volume that was made for the guest.
@@ -72,11 +73,12 @@ func MetadataMark(metadata string) (*Mark, error) {
 		Generation     int          `xml:"generation,attr"`
 		PreventDestroy bool         `xml:"prevent_destroy,attr"`
 		Volumes        []MarkVolume `xml:"volume"`
+		Patch          string       `xml:"patch"`
 	}
 	if err := xml.Unmarshal([]byte(metadata[start:end]), &m); err != nil {
 		return nil, fmt.Errorf("its mark of 3rc cannot be read: %w", err)
 	}
-	return &Mark{Cluster: m.Cluster, Address: m.Address, UUID: m.UUID, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.Volumes}, nil
+	return &Mark{Cluster: m.Cluster, Address: m.Address, UUID: m.UUID, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.Volumes, Patch: m.Patch}, nil
 }
 
 // findMark gives the place of our element, or -1.
