@@ -117,6 +117,8 @@ type sight struct {
 	fact inventory.Fact
 	mark *inventory.Mark
 	from Instant // when the View was asked for that had it so first
+	// installer: its process is one, whoever began it.
+	installer bool
 }
 
 // Definition is a guest's specification as last applied, and the volumes that it
@@ -335,7 +337,7 @@ func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 		if old != nil && sameFact(&old.fact, f) {
 			continue
 		}
-		s := &sight{host: h, fact: *f, mark: mark, from: sent}
+		s := &sight{host: h, fact: *f, mark: mark, from: sent, installer: f.Installs()}
 		g.sights[h.name] = s
 		h.traces[g] = true
 		m.noticed(g, h, old, s)
@@ -459,6 +461,17 @@ func (g *guest) define(m *Machine, s *sight) {
 	g.def = d
 	m.revolume()
 	m.save()
+}
+
+// unfinished tells whether a disk that the guest boots from holds nothing yet: whoever
+// made or installed it did not come to the end.
+func (g *guest) unfinished() bool {
+	if g.def == nil {
+		return false
+	}
+	return slices.ContainsFunc(g.def.Volumes, func(v Volume) bool {
+		return v.Unmade && slices.ContainsFunc(g.pol.Disks, func(d DiskPolicy) bool { return d.Renewed && d.Label == v.Disk })
+	})
 }
 
 // volumes are those that the guest must have to start.
