@@ -284,7 +284,7 @@ func (b *builder) size(d *schema.Disk, at hostPool, vol inventory.Fact, out *dis
 	case !at.can.Grows && want > have:
 		b.refuse(plan.Refused, "disk %q has %s, and the files say %s: libvirt cannot make a volume larger in a pool of type %q. Do it with the storage's own tool, then run virsh pool-refresh %s", d.Label, schema.Size(have), d.Size, at.def.Type, d.Pool.Name)
 	case want < have:
-		b.refuse(plan.Refused, "disk %q has %s, and the files say %s: 3rc never shrinks a disk", d.Label, schema.Size(have), d.Size)
+		b.refuse(plan.Refused, "disk %q has %s, and the files say %s: 3rc never shrinks a disk. If it is to keep that size, write it there", d.Label, schema.Size(have), d.Size)
 	default:
 		out.grow, out.from = want, have
 	}
