@@ -163,6 +163,7 @@ type Attempt struct {
 	At     Instant `json:"-"`
 	Host   string  `json:"host"`
 	Counts bool    `json:"counts"`
+	Why    string  `json:"why,omitempty"` // an installation failed
 }
 
 // Task is what is under way with a guest. It is stored before it is acted on.

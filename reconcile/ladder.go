@@ -222,11 +222,22 @@ func (g *guest) climbing(r Rung) GuestState {
 	return GuestSuspect
 }
 
+// lastWhy says why the last attempt of a rung failed, where that was told: of an
+// installation it is the only trace on the status page.
+func (g *guest) lastWhy(r Rung) string {
+	for _, a := range slices.Backward(g.attempts) {
+		if a.Rung == r && a.Why != "" {
+			return ", the last: " + a.Why
+		}
+	}
+	return ""
+}
+
 // cannot says why a rung is no way out now, or "".
 func (m *Machine) cannot(g *guest, r Rung) string {
 	switch {
 	case m.left(g, r) == 0:
-		return fmt.Sprintf("%d attempts spent", g.pol.Ladder.rung(r).Attempts)
+		return fmt.Sprintf("%d attempts spent", g.pol.Ladder.rung(r).Attempts) + g.lastWhy(r)
 	case r == Restart && (g.home == nil || g.home.state != Up || g.here() == nil):
 		return "its host is not up"
 	case r == Relocate && g.pol.local():

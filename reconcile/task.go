@@ -86,6 +86,9 @@ func (m *Machine) closed(e Closed) {
 				g.tries++
 			}
 			g.attempts[t.attempt].Counts = true
+			if t.Kind == Anew {
+				g.attempts[t.attempt].Why = e.Why
+			}
 			g.ran = true // from now on the guest is to blame
 		} else if t.Kind == Start {
 			g.attempts = append(g.attempts, Attempt{Rung: max(Restart, g.rung), At: m.now, Host: t.Target, Counts: true})
