@@ -183,7 +183,7 @@ func TestWhatIfIsWhatTheWatchDoes(t *testing.T) {
 	}
 	n := 300
 	if testing.Short() {
-		n = 40
+		n = 15
 	}
 	if s := os.Getenv("RC3_TRIALS"); s != "" {
 		n, _ = strconv.Atoi(s)
@@ -204,6 +204,10 @@ func TestWhatIfOfExamples(t *testing.T) {
 	if err != nil || len(dirs) == 0 {
 		t.Fatal("no examples", err)
 	}
+	rounds := 3
+	if testing.Short() {
+		rounds = 1
+	}
 	for _, dir := range append(dirs, "testdata/whatif") {
 		cfg, _, diags := schema.Load(os.DirFS(dir), schema.Options{Given: []schema.Setting{{Name: "image", Value: "x.qcow2"}}})
 		if cfg == nil {
@@ -213,7 +217,7 @@ func TestWhatIfOfExamples(t *testing.T) {
 			t.Fatal(dir, diags)
 		}
 		rnd := rand.New(rand.NewPCG(1, 2))
-		for range 3 {
+		for range rounds {
 			if holdTo(t, cfg, rnd, dir) == 0 {
 				t.Errorf("%s: nothing was rehearsed", dir)
 			}
