@@ -235,7 +235,7 @@ func (p *Plan) Digest() string {
 func Check(p *Plan, in *Input) []string {
 	var found []string
 	say := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
-	starts, at := map[string]string{}, running(in)
+	starts, at := map[string]string{}, running(in, p.Ops)
 	stopped := map[string]bool{}
 	for i, op := range p.Ops {
 		for _, n := range op.Needs {
@@ -275,7 +275,7 @@ func Check(p *Plan, in *Input) []string {
 			}
 		}
 	}
-	return found
+	return append(found, checkDeletes(p, in)...)
 }
 
 // checkStart holds every start to: all hosts were seen, and none of them has it
@@ -306,7 +306,8 @@ func checkSilent(in *Input, start Op, host string) []string {
 	if host == start.Host || h.Fresh || h.Off || h.View == nil || in.Config.Cluster.Unfenced == "locks" {
 		return nil
 	}
-	for _, f := range h.View.Facts {
+	for i := range h.View.Facts {
+		f := &h.View.Facts[i]
 		if f.Class == inventory.Domain && f.State.Live() && (f.UUID == start.UUID || f.Name == start.Name) {
 			return []string{fmt.Sprintf("%s would be started on %s while %s, which ran it, is not proven off", start.Name, start.Host, host)}
 		}
@@ -314,14 +315,24 @@ func checkSilent(in *Input, start Op, host string) []string {
 	return nil
 }
 
-// running lists the hosts on which guests have a process, by name and by UUID.
-func running(in *Input) map[string][]string {
+// running lists the hosts on which the guests of these operations have a process,
+// by name and by UUID.
+func running(in *Input, ops []Op) map[string][]string {
 	out := map[string][]string{}
+	for i := range ops {
+		out[ops[i].Name], out[ops[i].UUID] = nil, nil
+	}
+	note := func(key, host string) {
+		if at, asked := out[key]; asked {
+			out[key] = append(at, host)
+		}
+	}
 	for _, h := range in.Seen.Hosts() {
-		for _, f := range in.View(h).Facts {
-			if f.Class == inventory.Domain && f.State.Live() {
-				out[f.Name] = append(out[f.Name], h)
-				out[f.UUID] = append(out[f.UUID], h)
+		facts := in.View(h).Facts
+		for i := range facts {
+			if f := &facts[i]; f.Class == inventory.Domain && f.State.Live() {
+				note(f.Name, h)
+				note(f.UUID, h)
 			}
 		}
 	}

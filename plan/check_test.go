@@ -117,6 +117,45 @@ func TestCheckFindsWhatMustNotBeDone(t *testing.T) {
 	}
 }
 
+// TestCheckKeepsOpenVolumes: no volume goes that a process has open, but after the
+// operation that ends the process, or takes it to another host.
+func TestCheckKeepsOpenVolumes(t *testing.T) {
+	gone := Op{Verb: VolumeDelete, Class: inventory.Volume, Pool: "local", Name: "web.root.1.qcow2", Host: "h1"}
+	for _, c := range []struct {
+		name   string
+		before []Op
+		edit   func(*Op, *Input)
+		want   string
+	}{
+		{"it is open", nil, nil, "web, which runs on h1, has it open"},
+		{"another volume", nil, func(op *Op, _ *Input) { op.Name = "other.qcow2" }, ""},
+		{"on another host", nil, func(op *Op, _ *Input) { op.Host = "h2" }, ""},
+		{"on another host, of a pool that all see", nil, func(op *Op, in *Input) {
+			op.Host = "h2"
+			yes := true
+			in.Config.Pools = []*schema.Pool{{Ident: schema.Ident{Name: "local"}, Shared: &yes}}
+		}, "has it open"},
+		{"after its process", []Op{on(DomainShutdown, "h1")}, func(op *Op, _ *Input) { op.Needs = []int{1} }, ""},
+		{"beside the end of its process", []Op{on(DomainShutdown, "h1")}, nil, "has it open"},
+		{"after it has moved", []Op{migrate("h1", "h2"), {Verb: PoolRefresh, Host: "h1", Needs: []int{1}}}, func(op *Op, _ *Input) { op.Needs = []int{2} }, ""},
+		{"after another has moved", []Op{{Verb: DomainMigrate, Name: "db", Host: "h1", Dest: "h2"}}, func(op *Op, _ *Input) { op.Needs = []int{1} }, "has it open"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in, op := fleet(), gone
+			v := in.Seen.Views["h1"]
+			v.Facts[0].LiveXML = "<disk><source file='/srv/web.root.1.qcow2'/></disk>"
+			if c.edit != nil {
+				c.edit(&op, in)
+			}
+			ops := append(append([]Op(nil), c.before...), op)
+			for i := range ops {
+				ops[i].ID = i + 1
+			}
+			hold(t, Check(&Plan{Ops: ops}, in), c.want)
+		})
+	}
+}
+
 func hold(t *testing.T, found []string, want string) {
 	t.Helper()
 	switch {

@@ -194,6 +194,11 @@ func (m *Machine) beat() {
 		return
 	}
 	m.counter++
+	m.claimAll()
+}
+
+// claimAll writes our claim on every host that is up.
+func (m *Machine) claimAll() {
 	c := inventory.Claim{
 		Cluster: m.pol.Cluster, Store: m.pol.Watch.Store, Actor: m.pol.Watch.Actor, Incarnation: m.incarnation,
 		Counter: m.counter, Digest: m.digest, Guests: m.specs,

@@ -209,8 +209,14 @@ func (m *Machine) touchUnwell() {
 // countPending counts the bads that an answer of ours vouches for, and forgets
 // those for which none came in time: our own side failed, perhaps.
 func (m *Machine) countPending() {
+	if len(m.doubted) == 0 {
+		return
+	}
 	for _, h := range m.order {
-		kept := h.pending[:0:0]
+		if !m.doubted[h] {
+			continue
+		}
+		kept := h.pending[:0]
 		for _, b := range h.pending {
 			ok, askable := m.reached(h, b.sent)
 			switch {
@@ -220,8 +226,16 @@ func (m *Machine) countPending() {
 				kept = append(kept, b)
 			}
 		}
-		h.pending = kept
+		if h.pending = kept; len(kept) == 0 {
+			delete(m.doubted, h)
+		}
 	}
+}
+
+// unpend forgets the bads of a host that wait for an anchor.
+func (m *Machine) unpend(h *host) {
+	h.pending = nil
+	delete(m.doubted, h)
 }
 
 // looked takes in what libvirt on a host said, or that it did not.
@@ -238,7 +252,7 @@ func (m *Machine) looked(e Looked) {
 		}
 		wasBlind := m.blind()
 		h.goodL = e.Sent
-		h.pending = nil
+		m.unpend(h)
 		h.l.count(Good, e.Sent, h.t())
 		m.seen(h, e.View, e.Sent)
 		if len(m.anchors) == 0 {
@@ -256,6 +270,7 @@ func (m *Machine) looked(e Looked) {
 		h.missed = max(h.missed, e.Sent)
 		if ok, askable := m.reached(h, e.Sent); !ok && askable {
 			h.pending = append(h.pending, bad{sent: e.Sent, expires: m.now.Add(h.t().Timeout)})
+			m.doubted[h] = true
 			m.wakeHostAt(h, m.now.Add(h.t().Timeout))
 			m.askAnchors(h)
 			return

@@ -350,6 +350,7 @@ func (m *Machine) release(h *host) {
 	}
 	delete(m.hosts, h.name)
 	delete(m.unwell, h)
+	delete(m.doubted, h)
 	for _, g := range m.listed {
 		delete(g.sights, h.name)
 		delete(h.traces, g)

@@ -37,7 +37,7 @@ func (m *Machine) settledQuit(g *guest) bool {
 	if g.quitAt == Never {
 		g.quitAt, g.quits = m.now, 0
 	}
-	if h.viewSent > g.quitAt {
+	if h.viewSent > g.quitAt && g.quits < h.t().Fall {
 		g.quitAt = h.viewSent
 		g.quits++
 	}
@@ -55,6 +55,9 @@ func (m *Machine) settledQuit(g *guest) bool {
 // gone there, that is to blame, and not the guest.
 func (m *Machine) stuck(g *guest, because string, paused bool) verdict {
 	if missing := m.missing(g, g.home); missing != "" {
+		if unmade := m.unmade(g); unmade != "" {
+			return m.climb(g, Reinstall, because+", and "+unmade+" was never made")
+		}
 		g.storage = true
 		for _, h := range m.order {
 			if h != g.home && h.state == Up && m.missing(g, h) == "" && !h.maintenance() && g.pol.Ladder.Relocate.Attempts > 0 && !g.pol.local() {
@@ -75,15 +78,46 @@ func (m *Machine) stuck(g *guest, because string, paused bool) verdict {
 }
 
 // missing names a volume of the guest that the host does not show, or "".
-func (m *Machine) missing(g *guest, h *host) string { return m.missingTo(g, h, false) }
+func (m *Machine) missing(g *guest, h *host) string { return h.misses(g.volumes()) }
+
+// unmade names a volume that an installation of the guest was to make, and that is
+// not there although its home shows all the others: it will not come back by
+// itself. "" if there is none.
+func (m *Machine) unmade(g *guest) string {
+	name := ""
+	for _, v := range g.volumes() {
+		switch {
+		case g.home.view == nil || g.home.shows(v.Pool, v.Name):
+		case !v.Unmade || !g.home.active(v.Pool):
+			return ""
+		default:
+			name = "volume " + v.Pool + "/" + v.Name
+		}
+	}
+	return name
+}
 
 // missingTo leaves out, of a move, what a live migration brings along.
 func (m *Machine) missingTo(g *guest, h *host, move bool) string {
+	return h.misses(g.volumesFor(move))
+}
+
+// volumesFor are those that a host must show to take the guest.
+func (g *guest) volumesFor(move bool) []Volume {
+	all := g.volumes()
+	if move {
+		all = slices.DeleteFunc(all, func(v Volume) bool { return g.pol.goesAlong(v.Pool) })
+	}
+	return all
+}
+
+// misses names the first of these volumes that the host does not show, or "".
+func (h *host) misses(volumes []Volume) string {
 	if h.view == nil {
 		return "its storage"
 	}
-	for _, v := range g.volumes() {
-		if !h.shows(v.Pool, v.Name) && !(move && g.pol.goesAlong(v.Pool)) {
+	for _, v := range volumes {
+		if !h.shows(v.Pool, v.Name) {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
@@ -111,6 +145,9 @@ func (m *Machine) neutral(g *guest) verdict {
 	missing := m.missing(g, g.home)
 	if missing != "" || (g.yielded || g.unplaced != "") && !g.pol.local() {
 		w.Target, w.Barred = "", m.barred(g, false)
+	}
+	if unmade := m.unmade(g); unmade != "" {
+		return m.climb(g, Reinstall, "its installation did not end: "+unmade+" was never made")
 	}
 	if missing != "" && g.pol.local() {
 		return verdict{state: Held, why: missing + " is gone: it is started when that is back"}
@@ -204,12 +241,35 @@ func (m *Machine) cannot(g *guest, r Rung) string {
 func (m *Machine) untried(g *guest) int {
 	tried := m.tried(g)
 	n := 0
-	for _, h := range m.order {
+	for _, h := range m.able(g) {
 		if h != g.home && !tried[h.name] && !h.removed && m.canHold(g, h) {
 			n++
 		}
 	}
 	return n
+}
+
+// able are hosts, in their order, among which all are that the files let have the
+// guest's disks: in a large fleet most others need not be asked about each guest.
+func (m *Machine) able(g *guest) []*host {
+	if len(g.pol.Disks) == 0 {
+		return m.order
+	}
+	if m.havers == nil {
+		m.havers = map[string][]*host{}
+		for _, h := range m.order {
+			for pool := range h.pol.Pools {
+				m.havers[pool] = append(m.havers[pool], h)
+			}
+		}
+	}
+	least := m.havers[g.pol.Disks[0].Pool]
+	for _, d := range g.pol.Disks[1:] {
+		if other := m.havers[d.Pool]; len(other) < len(least) {
+			least = other
+		}
+	}
+	return least
 }
 
 // canHold tells whether the files let a host have all of the guest's disks.
@@ -260,16 +320,18 @@ func (m *Machine) rungWish(g *guest, r Rung, because string) *Wish {
 // home.
 func (m *Machine) barred(g *guest, away bool) map[string]string { return m.barredFor(g, away, false) }
 
-// barredMove is barred for a live migration away from home.
+// barredMove is barred for a live migration away from home, which brings along what
+// goes along with one.
 func (m *Machine) barredMove(g *guest) map[string]string { return m.barredFor(g, true, true) }
 
 func (m *Machine) barredFor(g *guest, away, move bool) map[string]string {
 	out := map[string]string{}
-	for _, h := range m.order {
+	volumes := g.volumesFor(move)
+	for _, h := range m.able(g) {
 		if m.shut(h) != "" || !m.canHold(g, h) {
 			continue // told once for all guests, in the standing of the host, or by the planner, who knows the files
 		}
-		switch why := m.missingTo(g, h, move); {
+		switch why := h.misses(volumes); {
 		case h == g.home && away:
 			out[h.name] = "is where it is"
 		case why != "":
@@ -290,7 +352,7 @@ func (m *Machine) barTried(g *guest, w *Wish) {
 			with[name] = "was tried before"
 		}
 	}
-	for _, h := range m.order {
+	for _, h := range m.able(g) {
 		if m.shut(h) == "" && m.canHold(g, h) && with[h.name] == "" {
 			w.Barred = with
 			return
@@ -330,11 +392,11 @@ func (m *Machine) dataMissing(g *guest, h *host) string {
 		return "its storage"
 	}
 	for _, v := range g.volumes() {
-		renewed := false
+		data := false // seeds and what installers boot from are no disks of the files
 		for _, d := range g.pol.Disks {
-			renewed = renewed || d.Renewed && d.Label == v.Disk
+			data = data || !d.Renewed && d.Label == v.Disk
 		}
-		if !h.shows(v.Pool, v.Name) && !renewed && v.Disk != "" {
+		if data && !v.Unmade && !h.shows(v.Pool, v.Name) {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}
@@ -586,6 +648,7 @@ func (m *Machine) failback(g *guest, now GuestState) *Wish {
 func (m *Machine) forget(g *guest) {
 	delete(m.wishing, g)
 	delete(m.restless, g)
+	delete(m.engaged, g)
 	if len(g.sights) > 0 {
 		return
 	}

@@ -2,7 +2,9 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -14,8 +16,9 @@ type Machine struct {
 
 	hosts  map[string]*host
 	guests map[string]*guest
-	order  []*host  // by name
-	listed []*guest // by name
+	order  []*host            // by name
+	listed []*guest           // by name
+	havers map[string][]*host // by pool: the hosts that have it by the files; nil: to be made
 	// waiters are those that come after a guest, by its name.
 	waiters map[string][]*guest
 
@@ -32,6 +35,7 @@ type Machine struct {
 	expected Instant         // when the next tick is due; Never: none
 
 	unwell      map[*host]bool // not up
+	doubted     map[*host]bool // pending bads wait for an anchor
 	dirtyHosts  map[*host]bool
 	dirtyGuests map[*guest]bool
 	allGuests   bool // every guest is to be judged again
@@ -40,6 +44,7 @@ type Machine struct {
 	revision    uint64
 	wishing     map[*guest]bool // something is to be done with them, if a way is found
 	restless    map[*guest]bool // wishing, held, or on their way
+	engaged     map[*guest]bool // among which are all that have a task, or wait for Views after one
 	version     int             // grows whenever a standing changes
 	out         []Effect
 
@@ -72,7 +77,7 @@ func New(pol *Policy, incarnation int, memory *Recall, now Instant) (*Machine, [
 	m := &Machine{
 		incarnation: incarnation, now: now, hosts: map[string]*host{}, guests: map[string]*guest{},
 		badAt: Never, leads: true, held: true, locks: map[string]bool{}, rivals: map[rivalKey]*rival{}, listen: Never, nextBeat: Never, expected: Never,
-		unwell: map[*host]bool{}, dirtyHosts: map[*host]bool{}, dirtyGuests: map[*guest]bool{}, wishing: map[*guest]bool{}, restless: map[*guest]bool{},
+		unwell: map[*host]bool{}, doubted: map[*host]bool{}, dirtyHosts: map[*host]bool{}, dirtyGuests: map[*guest]bool{}, wishing: map[*guest]bool{}, restless: map[*guest]bool{}, engaged: map[*guest]bool{},
 	}
 	m.configure(pol)
 	if memory != nil {
@@ -207,7 +212,7 @@ func (m *Machine) stall(ev Event) {
 	m.note(Record{Rule: "stall", Because: "the watcher did not run for a while", Not: "nothing is concluded from what was asked before", Tell: true})
 	for _, h := range m.order {
 		h.ignore = m.now
-		h.pending = nil
+		m.unpend(h)
 		h.goodSince = Never // a minute in which nobody looked was no good one
 		switch h.state {
 		case Suspect, Up:
@@ -247,9 +252,7 @@ func (m *Machine) fastest() time.Duration {
 // settle judges what may have changed until nothing changes any more.
 func (m *Machine) settle() {
 	for range 100 {
-		hosts := m.dirtyHosts
-		m.dirtyHosts = map[*host]bool{}
-		for _, h := range sortedHosts(hosts) {
+		for _, h := range m.touchedHosts() {
 			m.judgeHost(h)
 		}
 		m.judgeBreaker()
@@ -259,9 +262,7 @@ func (m *Machine) settle() {
 				m.dirtyGuests[g] = true
 			}
 		}
-		guests := m.dirtyGuests
-		m.dirtyGuests = map[*guest]bool{}
-		for _, g := range sortedGuests(guests) {
+		for _, g := range m.touchedGuests() {
 			m.judgeGuest(g)
 		}
 		if len(m.dirtyHosts) == 0 && len(m.dirtyGuests) == 0 && !m.allGuests {
@@ -271,21 +272,49 @@ func (m *Machine) settle() {
 	panic("reconcile: the judgement does not settle")
 }
 
-func sortedHosts(set map[*host]bool) []*host {
-	out := make([]*host, 0, len(set))
-	for h := range set {
+// touchedHosts takes the hosts that are to be judged again, by name.
+func (m *Machine) touchedHosts() []*host {
+	if len(m.dirtyHosts) == 0 {
+		return nil
+	}
+	out := make([]*host, 0, len(m.dirtyHosts))
+	for h := range m.dirtyHosts {
 		out = append(out, h)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })
+	m.dirtyHosts = emptied(m.dirtyHosts)
+	slices.SortFunc(out, func(a, b *host) int { return strings.Compare(a.name, b.name) })
 	return out
 }
 
+// touchedGuests takes the guests that are to be judged again, by name.
+func (m *Machine) touchedGuests() []*guest {
+	if len(m.dirtyGuests) == 0 {
+		return nil
+	}
+	out := sortedGuests(m.dirtyGuests)
+	m.dirtyGuests = emptied(m.dirtyGuests)
+	return out
+}
+
+// emptied gives an empty set, the same one unless it was large: a map keeps its
+// size, and who ranges over it walks through all of that.
+func emptied[K comparable](set map[K]bool) map[K]bool {
+	if len(set) > 64 {
+		return map[K]bool{}
+	}
+	clear(set)
+	return set
+}
+
 func sortedGuests(set map[*guest]bool) []*guest {
+	if len(set) == 0 {
+		return nil
+	}
 	out := make([]*guest, 0, len(set))
 	for g := range set {
 		out = append(out, g)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].name < out[j].name })
+	slices.SortFunc(out, func(a, b *guest) int { return strings.Compare(a.name, b.name) })
 	return out
 }
 
@@ -383,7 +412,7 @@ func (m *Machine) newcomers() {
 
 // index lists hosts and guests in their order.
 func (m *Machine) index() {
-	m.order, m.listed = m.order[:0:0], m.listed[:0:0]
+	m.order, m.listed, m.havers = m.order[:0:0], m.listed[:0:0], nil
 	for _, h := range m.hosts {
 		m.order = append(m.order, h)
 	}

@@ -79,6 +79,7 @@ func (m *Machine) rename(old, h *host) {
 	}
 	delete(m.hosts, old.name)
 	delete(m.unwell, old)
+	delete(m.doubted, old)
 	delete(m.dirtyHosts, old)
 	m.index()
 	m.note(Record{Host: h.name, Rule: "renamed", From: old.name, To: h.name, Because: "its libvirt says the UUID of " + old.name + ", which the files no longer name"})

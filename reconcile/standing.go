@@ -64,43 +64,38 @@ func (m *Machine) Host(name string) (HostStanding, bool) {
 	if h == nil {
 		return HostStanding{}, false
 	}
-	return m.standing(h), true
+	return m.standing(h, m.slotsTaken()), true
 }
 
-func (m *Machine) standing(h *host) HostStanding {
+func (m *Machine) standing(h *host, slotsTaken map[*host]int) HostStanding {
 	return HostStanding{
 		Drained: h.drained, Removed: h.removed, Confirmed: h.proof != nil && h.proof.confirmed && h.state == Fenced,
-		Name: h.name, State: h.state, Since: h.since, Epoch: h.epoch, Maintenance: h.maintenance(), Closed: m.shut(h), Slots: m.slots(h),
+		Name: h.name, State: h.state, Since: h.since, Epoch: h.epoch, Maintenance: h.maintenance(), Closed: m.shut(h), Slots: max(0, startsPerHost-slotsTaken[h]),
 		View: h.view, Fresh: h.state == Up && h.view != nil, Answers: h.state == Up || h.state == Returning, Off: h.state == Fenced && h.proof != nil,
 	}
 }
 
-// slots is how many guests may be started on a host now. One is freed at the
-// first good probe, or at the end of the grace.
-func (m *Machine) slots(h *host) int {
-	n := startsPerHost
+// slotsTaken is how many guests are being started on each host. A slot is freed at
+// the first good probe, or at the end of the grace.
+func (m *Machine) slotsTaken() map[*host]int {
+	taken := map[*host]int{}
 	for g := range m.restless {
-		if g.starting == Never {
-			continue
-		}
-		on := g.home == h
-		if g.task != nil {
-			on = g.task.Target == h.name
-		} else if m.now >= g.grace || len(g.probes) == 0 {
-			continue
-		}
-		if on {
-			n--
+		switch {
+		case g.starting == Never:
+		case g.task != nil:
+			taken[m.hosts[g.task.Target]]++
+		case m.now < g.grace && len(g.probes) > 0:
+			taken[g.home]++
 		}
 	}
-	return max(0, n)
+	return taken
 }
 
 // Hosts gives the standings of all hosts, by name.
 func (m *Machine) Hosts() []HostStanding {
-	out := make([]HostStanding, 0, len(m.order))
+	out, taken := make([]HostStanding, 0, len(m.order)), m.slotsTaken()
 	for _, h := range m.order {
-		out = append(out, m.standing(h))
+		out = append(out, m.standing(h, taken))
 	}
 	return out
 }

@@ -21,6 +21,7 @@ func (m *Machine) opened(e Opened) {
 	m.version++
 	t.Nonce = m.version
 	g.task = t
+	m.engaged[g] = true
 	g.unplaced, g.told = "", ""
 	if e.Kind == Move {
 		g.movedTo = m.hosts[e.Target]

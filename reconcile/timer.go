@@ -1,7 +1,5 @@
 package reconcile
 
-import "container/heap"
-
 // timer is something that is to be done at an instant.
 type timer struct {
 	at   Instant
@@ -30,34 +28,64 @@ const (
 	wakeSave
 )
 
-// timers is a heap, by time, then by age.
+// timers is a heap, by time, then by age. It is kept by hand: container/heap would
+// make an allocation of each timer that is set, and of each that is taken.
 type timers []timer
 
-func (t timers) Len() int { return len(t) }
-func (t timers) Less(i, j int) bool {
-	if t[i].at != t[j].at {
-		return t[i].at < t[j].at
+// before tells which of two comes first.
+func (t *timer) before(o *timer) bool { return t.at < o.at || t.at == o.at && t.seq < o.seq }
+
+func (t *timers) push(x timer) {
+	*t = append(*t, x)
+	h := *t
+	for i := len(h) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !h[i].before(&h[up]) {
+			return
+		}
+		h[i], h[up] = h[up], h[i]
+		i = up
 	}
-	return t[i].seq < t[j].seq
-}
-func (t timers) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
-
-// Push and Pop are for package heap.
-func (t *timers) Push(x any) { *t = append(*t, x.(timer)) }
-func (t *timers) Pop() any {
-	old := *t
-	x := old[len(old)-1]
-	*t = old[:len(old)-1]
-	return x
 }
 
-var _ heap.Interface = (*timers)(nil)
+func (t *timers) pop() timer {
+	h := *t
+	first, last := h[0], len(h)-1
+	h[0], h[last] = h[last], timer{}
+	*t = h[:last]
+	t.sink(0)
+	return first
+}
+
+// sink puts one that may be too near to the top where it belongs.
+func (t timers) sink(i int) {
+	for {
+		least := i
+		for down := 2*i + 1; down <= 2*i+2 && down < len(t); down++ {
+			if t[down].before(&t[least]) {
+				least = down
+			}
+		}
+		if least == i {
+			return
+		}
+		t[i], t[least] = t[least], t[i]
+		i = least
+	}
+}
+
+// restore makes a heap of them again after their times have changed.
+func (t timers) restore() {
+	for i := len(t)/2 - 1; i >= 0; i-- {
+		t.sink(i)
+	}
+}
 
 // wakeAt sets a timer.
 func (m *Machine) wakeAt(t timer) {
 	m.version++
 	t.seq = m.version
-	heap.Push(&m.timers, t)
+	m.timers.push(t)
 }
 
 // wakeHostAt has a host judged again at an instant.
@@ -80,7 +108,7 @@ func (m *Machine) wakeGuestAt(g *guest, at Instant) {
 // by now does nothing.
 func (m *Machine) elapse() {
 	for len(m.timers) > 0 && m.timers[0].at <= m.now {
-		t := heap.Pop(&m.timers).(timer)
+		t := m.timers.pop()
 		if t.host != nil && m.hosts[t.host.name] != t.host || t.g != nil && m.guests[t.g.name] != t.g {
 			continue // it was let go meanwhile; its name may be in use again
 		}

@@ -36,7 +36,7 @@ func (r *reader) outlook(in *plan.Input, changes []plan.Change, asSeen bool) pla
 		}
 	}
 	out := f.Problem(running)
-	barred := barring{f: f, cache: map[string]map[string]string{}}
+	barred := barring{f: f, cache: map[string]*place.Unfit{}}
 	for i, g := range running {
 		x := &out.Guests[i]
 		c, changed := done[g.vm.Address]
@@ -46,7 +46,7 @@ func (r *reader) outlook(in *plan.Input, changes []plan.Change, asSeen bool) pla
 		if asSeen && !changed && g.seen[0].err == nil {
 			x.Memory, x.VCPUs = memoryOf(g.seen[0]), vcpusOf(g.seen[0])
 		}
-		x.Movable, x.Barred = false, barred.of(&guest{vm: g.vm})
+		x.Movable, x.Unfit = false, barred.of(&guest{vm: g.vm})
 	}
 	return out
 }

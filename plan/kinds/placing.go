@@ -39,7 +39,7 @@ func (f *fleet) Problem(gs []*guest) place.Fleet {
 	for _, h := range f.in.Config.Hosts {
 		out.Hosts = append(out.Hosts, f.placeHost(h, wanted))
 	}
-	barred := barring{f: f, cache: map[string]map[string]string{}}
+	barred := barring{f: f, cache: map[string]*place.Unfit{}}
 	for _, g := range gs {
 		out.Guests = append(out.Guests, f.placeGuest(g, &barred))
 	}
@@ -119,7 +119,7 @@ func (f *fleet) placeGuest(g *guest, b *barring) place.Guest {
 	if p := vm.Place; p != nil {
 		out.Prefer, out.Allow, out.Require = schema.Names(p.Prefer), schema.Names(p.Allow), p.Require
 	}
-	out.Barred = b.of(g)
+	out.Unfit = b.of(g)
 	if len(g.seen) == 0 && len(vm.Disks) > 0 && vm.Disks[0].Image == nil {
 		out.Memory = max(out.Memory, installMemory(f.in.Config, vm))
 	}
@@ -137,10 +137,10 @@ func (f *fleet) placeGuest(g *guest, b *barring) place.Guest {
 // needs is not there. Guests that need the same share the answer.
 type barring struct {
 	f     *fleet
-	cache map[string]map[string]string
+	cache map[string]*place.Unfit
 }
 
-func (b *barring) of(g *guest) map[string]string {
+func (b *barring) of(g *guest) *place.Unfit {
 	var needs []string
 	for _, d := range g.vm.Disks {
 		needs = append(needs, "p "+d.Pool.Name)
@@ -174,8 +174,9 @@ func (b *barring) of(g *guest) map[string]string {
 			m[h.Name] = no
 		}
 	}
-	b.cache[key] = m
-	return m
+	u := &place.Unfit{Hosts: m}
+	b.cache[key] = u
+	return u
 }
 
 func (b *barring) why(host string, needs []string) string {

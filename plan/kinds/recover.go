@@ -64,21 +64,12 @@ func (r *recovery) places(k *reader, need []*plan.Wish) placement {
 	for _, w := range need {
 		wishes[w.Guest] = w
 	}
+	taken := r.placeGuests(wishes)
 	for _, h := range r.in.Config.Hosts {
-		st := r.st.Hosts[h.Name]
-		used := k.load(r.in, h.Name)
+		used, t := k.load(r.in, h.Name), taken[h.Name]
 		ph := r.placeHost(h, nil)
-		ph.Used, ph.Closed = used, st.Closed
+		ph.Used, ph.Closed = place.Load{Memory: used.Memory + t.Memory, CPUs: used.CPUs + t.CPUs}, r.st.Hosts[h.Name].Closed
 		r.problem.Hosts = append(r.problem.Hosts, ph)
-	}
-	barred := barring{f: r.fleet, cache: map[string]map[string]string{}}
-	for _, g := range r.st.Guests {
-		vm := r.vms[g.Name]
-		if vm == nil {
-			continue
-		}
-		r.at[g.Name] = len(r.problem.Guests)
-		r.problem.Guests = append(r.problem.Guests, r.guest(vm, g, wishes[g.Name], &barred))
 	}
 	for _, g := range r.in.Config.Groups {
 		pg := place.Group{Name: g.Name, Spread: g.Spread, Together: g.Together, Strict: g.Strict}
@@ -98,9 +89,40 @@ func (r *recovery) places(k *reader, need []*plan.Wish) placement {
 	return p
 }
 
+// placeGuests puts the guests into the problem that have a say in it: those with a
+// wish, the members of groups, and those that may have to yield. All others are no
+// more than what they take of their hosts, which it gives: in a large fleet they
+// are nearly all.
+func (r *recovery) placeGuests(wishes map[string]*plan.Wish) (taken map[string]place.Load) {
+	member := map[string]bool{}
+	for _, g := range r.in.Config.Groups {
+		for _, m := range g.Members {
+			member[m.Name] = true
+		}
+	}
+	taken = map[string]place.Load{}
+	barred := barring{f: r.fleet, cache: map[string]*place.Unfit{}}
+	for i := range r.st.Guests {
+		g := &r.st.Guests[i]
+		vm, w := r.vms[g.Name], wishes[g.Name]
+		switch {
+		case vm == nil:
+		case w == nil && !vm.Preempt && !member[g.Name]:
+			if g.Host != "" {
+				t := taken[g.Host]
+				taken[g.Host] = place.Load{Memory: t.Memory + uint64(vm.Memory), CPUs: t.CPUs + vm.VCPUs}
+			}
+		default:
+			r.at[g.Name] = len(r.problem.Guests)
+			r.problem.Guests = append(r.problem.Guests, r.guest(vm, g, w, &barred))
+		}
+	}
+	return taken
+}
+
 // guest puts one guest into the terms of placement: where it takes room, or, if
 // it is to be placed, where it may go.
-func (r *recovery) guest(vm *schema.VM, g plan.GuestStanding, w *plan.Wish, b *barring) place.Guest {
+func (r *recovery) guest(vm *schema.VM, g *plan.GuestStanding, w *plan.Wish, b *barring) place.Guest {
 	out := place.Guest{Name: vm.Name, Memory: uint64(vm.Memory), VCPUs: vm.VCPUs, Priority: vm.Priority, Preempt: vm.Preempt, Host: g.Host, Off: g.Host == ""}
 	if w == nil {
 		return out
@@ -117,17 +139,11 @@ func (r *recovery) guest(vm *schema.VM, g plan.GuestStanding, w *plan.Wish, b *b
 	} else if w.Target != "" {
 		out.Allow = []string{w.Target}
 	}
-	out.Barred = map[string]string{}
 	seen := &guest{vm: vm}
 	if fact, ok := r.in.View(w.Host).Find(inventory.Domain, vm.Name); ok && w.Kind == plan.WishMigrate {
 		seen.seen = []sighting{look(w.Host, fact)}
 	}
-	for h, why := range b.of(seen) {
-		out.Barred[h] = why
-	}
-	for h, why := range w.Barred {
-		out.Barred[h] = why
-	}
+	out.Barred, out.Unfit = w.Barred, b.of(seen)
 	if w.Host != "" && w.Kind == plan.WishStart {
 		out.Prefer = append([]string{w.Host}, out.Prefer...)
 	}

@@ -41,10 +41,16 @@ type Guest struct {
 	Require map[string]string // labels that its host must have
 	Barred  map[string]string // hosts that it may not have, each with the reason (its disk is not there, it was tried, and so on)
 
+	Unfit *Unfit // more hosts that it may not have; Barred is asked first
+
 	Host    string // where it is; "" if it is to be placed
 	Movable bool   // it may be moved away if it must leave its host (see Must)
 	Off     bool   // defined but not running and not meant to: it takes no capacity and counts in no group
 }
+
+// Unfit are hosts, each with the reason, that lack what some guests need. Guests
+// that need the same share it, and with it the work.
+type Unfit struct{ Hosts map[string]string }
 
 // A Group is a rule about several guests. Members that are not among the guests, or are off, do not count.
 //

@@ -9,17 +9,18 @@ import (
 // An index is a fleet with numbers for names, and the running account of who is where. Hosts are numbered by name, guests in the order in which
 // they are placed, so that the order of the fleet's lists is forgotten here and every later loop over numbers is deterministic.
 type index struct {
-	hosts  []Host
-	rooms  []room  // by host: what the inner loop reads
-	free   []bool  // by host: what is forbidden to a guest without constraints, which is nothing
-	every  []int32 // all hosts
-	guests []guest
-	groups []group
-	byKey  map[string]*domains  // by Group.Spread
-	byPair map[[2]string][]bool // by label and value: the hosts that have it
-	byHost map[string]int32     // by name
-	wish   []int32              // by host: scratch for choose, notWished between calls
-	log    []spot               // what set has replaced, so that it can be undone
+	hosts   []Host
+	rooms   []room  // by host: what the inner loop reads
+	free    []bool  // by host: what is forbidden to a guest without constraints, which is nothing
+	every   []int32 // all hosts
+	guests  []guest
+	groups  []group
+	byKey   map[string]*domains  // by Group.Spread
+	byPair  map[[2]string][]bool // by label and value: the hosts that have it
+	byHost  map[string]int32     // by name
+	byUnfit map[*Unfit][]bool    // by host
+	wish    []int32              // by host: scratch for choose, notWished between calls
+	log     []spot               // what set has replaced, so that it can be undone
 }
 
 // A room is a host's account.
@@ -72,7 +73,7 @@ const (
 const hostDomain = "host"
 
 func newIndex(f Fleet) *index {
-	x := &index{byKey: map[string]*domains{}, byPair: map[[2]string][]bool{}, byHost: map[string]int32{}}
+	x := &index{byKey: map[string]*domains{}, byPair: map[[2]string][]bool{}, byHost: map[string]int32{}, byUnfit: map[*Unfit][]bool{}}
 	x.addHosts(f.Hosts)
 	byGuest := x.addGuests(f.Guests)
 	x.addGroups(f.Groups, byGuest)
@@ -203,17 +204,18 @@ func (x *index) forbiddenTo(g *guest) []bool {
 	if g.forbidden != nil {
 		return g.forbidden
 	}
+	unfit := x.unfit(g.Unfit)
 	if g.Allow == nil && len(g.Require) == 0 && len(g.Barred) == 0 {
-		return x.free
+		return unfit
 	}
-	no := make([]bool, len(x.hosts))
+	no := slices.Clone(unfit)
 	if g.Allow != nil {
 		for h := range no {
 			no[h] = true
 		}
 		for _, name := range g.Allow {
 			if h, ok := x.byHost[name]; ok {
-				no[h] = false
+				no[h] = unfit[h]
 			}
 		}
 	}
@@ -228,6 +230,24 @@ func (x *index) forbiddenTo(g *guest) []bool {
 		}
 	}
 	g.forbidden = no
+	return no
+}
+
+// unfit is by host what such a set says of it.
+func (x *index) unfit(u *Unfit) []bool {
+	if u == nil || len(u.Hosts) == 0 {
+		return x.free
+	}
+	if no, ok := x.byUnfit[u]; ok {
+		return no
+	}
+	no := make([]bool, len(x.hosts))
+	for name := range u.Hosts {
+		if h, ok := x.byHost[name]; ok {
+			no[h] = true
+		}
+	}
+	x.byUnfit[u] = no
 	return no
 }
 

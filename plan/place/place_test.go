@@ -74,6 +74,12 @@ func drawGuest(t *rapid.T, name string) Guest {
 	for _, h := range some.Draw(t, "barred") {
 		g.Barred[h] = "no disk"
 	}
+	if rapid.IntRange(0, 2).Draw(t, "needy") == 0 {
+		g.Unfit = &Unfit{Hosts: map[string]string{}}
+		for _, h := range some.Draw(t, "unfit") {
+			g.Unfit.Hosts[h] = "no pool"
+		}
+	}
 	return g
 }
 
@@ -292,7 +298,7 @@ func TestGroupStaysTogetherWhereItCan(t *testing.T) {
 		for i := range f.Guests {
 			g := &f.Guests[i]
 			if rapid.IntRange(0, 3).Draw(t, "plain") > 0 {
-				g.Allow, g.Require, g.Barred = nil, nil, nil
+				g.Allow, g.Require, g.Barred, g.Unfit = nil, nil, nil, nil
 			}
 			g.Host, g.Off, g.Prefer, g.Memory, g.VCPUs = "", false, nil, g.Memory+1, g.VCPUs+1
 			whole.Memory, whole.VCPUs = whole.Memory+g.Memory, whole.VCPUs+g.VCPUs

@@ -24,6 +24,11 @@ func Forbidden(g Guest, h Host) (Refusal, bool) {
 	if reason, ok := g.Barred[h.Name]; ok {
 		return refuse(Barred, reason)
 	}
+	if g.Unfit != nil {
+		if reason, ok := g.Unfit.Hosts[h.Name]; ok {
+			return refuse(Barred, reason)
+		}
+	}
 	if h.Closed != "" {
 		return refuse(Closed, h.Closed)
 	}

@@ -18,15 +18,19 @@ type keptClaim struct {
 // and store. Whoever asks is not told what came of it.
 func (f *Fleet) WriteClaim(host string, c inventory.Claim) {
 	h := f.host(host)
-	f.clock.After(f.Latency+h.slow, func() {
-		if !h.reachable() || !h.booted || h.daemon != Up {
-			return
-		}
-		if h.claims == nil {
-			h.claims = map[string]keptClaim{}
-		}
-		h.claims[c.Cluster+"\x00"+c.Store] = keptClaim{c, h.reign}
-	})
+	f.clock.After(f.Latency+h.slow, func() { f.Keep(host, c) })
+}
+
+// Keep has a host's libvirtd keep a claim now, if it can be told.
+func (f *Fleet) Keep(host string, c inventory.Claim) {
+	h := f.host(host)
+	if !h.reachable() || !h.booted || h.daemon != Up {
+		return
+	}
+	if h.claims == nil {
+		h.claims = map[string]keptClaim{}
+	}
+	h.claims[c.Cluster+"\x00"+c.Store] = keptClaim{c, h.reign}
 }
 
 // claimed lists the claims that the host's libvirtd has.

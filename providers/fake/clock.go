@@ -20,9 +20,10 @@ type Queue struct {
 }
 
 type due struct {
-	at  time.Duration
-	seq uint64
-	f   func()
+	at   time.Duration
+	seq  uint64
+	f    func()
+	over *bool // true by then: nothing is done
 }
 
 // before tells which of two comes first.
@@ -71,17 +72,58 @@ func (q *Queue) After(d time.Duration, f func()) {
 	q.next++
 }
 
+// Unless is After, but nothing is done if *over by then, and nobody can tell that
+// anything was to be.
+func (q *Queue) Unless(over *bool, d time.Duration, f func()) {
+	q.push(due{at: q.now + max(d, 0), seq: q.next, f: f, over: over})
+	q.next++
+}
+
+// void tells whether nothing is to be done any more.
+func (d *due) void() bool { return d.over != nil && *d.over }
+
 // Next is when the next thing is due; false if nothing is.
 func (q *Queue) Next() (time.Duration, bool) {
+	for len(q.due) > 0 && q.due[0].void() {
+		q.pop()
+	}
 	if len(q.due) == 0 {
 		return 0, false
 	}
 	return q.due[0].at, true
 }
 
+// Hangs tells whether the next thing that is due hangs on that sign.
+func (q *Queue) Hangs(over *bool) bool {
+	_, ok := q.Next()
+	return ok && q.due[0].over == over
+}
+
+// Soonest is when the next thing is due but for those that hang on one sign.
+func (q *Queue) Soonest(but *bool) (at time.Duration, ok bool) {
+	for i := range q.due {
+		d := &q.due[i]
+		if d.void() || d.over != nil && d.over == but {
+			continue
+		}
+		if !ok || d.at < at {
+			at, ok = d.at, true
+		}
+	}
+	return at, ok
+}
+
+// Pass lets time go by, up to an instant before which nothing is due.
+func (q *Queue) Pass(until time.Duration) {
+	if at, ok := q.Next(); ok && at <= until {
+		panic("fake: something is due in the time that is left out")
+	}
+	q.now = max(q.now, until)
+}
+
 // Step does the next thing that is due, at its time; false if there is none.
 func (q *Queue) Step() bool {
-	if len(q.due) == 0 {
+	if _, ok := q.Next(); !ok {
 		return false
 	}
 	d := q.pop()
@@ -92,7 +134,10 @@ func (q *Queue) Step() bool {
 
 // Run does all that is due until that time, in order, and stops there.
 func (q *Queue) Run(until time.Duration) {
-	for len(q.due) > 0 && q.due[0].at <= until {
+	for {
+		if at, ok := q.Next(); !ok || at > until {
+			break
+		}
 		q.Step()
 	}
 	q.now = max(q.now, until)

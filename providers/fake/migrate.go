@@ -347,10 +347,11 @@ func (m *migration) lose(then func()) {
 	})
 }
 
-// MovedByHand has somebody else live-migrate a guest.
+// MovedByHand has somebody else live-migrate a guest. It does nothing if the two
+// hosts do not hear each other, or a libvirtd of theirs does not serve.
 func (f *Fleet) MovedByHand(guest, name string) {
 	for _, p := range slices.Clone(f.guest(guest).procs) {
-		if !p.copy() || p.dom.busy != nil || !p.h.serves() || !f.host(name).serves() {
+		if !p.copy() || p.dom.busy != nil || !p.h.serves() || !f.host(name).serves() || !p.h.linked() || !f.host(name).linked() {
 			continue
 		}
 		t := &task{f: f, h: p.h, life: p.h.life, reign: p.h.reign, hand: true}

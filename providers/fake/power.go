@@ -67,6 +67,17 @@ func (f *Fleet) FenceOrders(host string, o Orders) { f.host(host).orders = o }
 // of it. The host's own name puts it right.
 func (f *Fleet) Miswire(host, target string) { f.host(host).wired = f.host(target) }
 
+// Says is what a fence device of a host would say now of its power, and whether it
+// would answer at all.
+func (f *Fleet) Says(host string, number int) (on, answers bool) {
+	h := f.host(host)
+	d := h.device(number)
+	if d == nil || d.state == Down || f.blind {
+		return false, false
+	}
+	return h.status(d), true
+}
+
 // status is what the device says of the power that it switches.
 func (h *host) status(d *device) bool {
 	switch {

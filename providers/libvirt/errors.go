@@ -203,7 +203,11 @@ func worded(host, tried string, err error) *Error {
 // cause gives libvirt's errors a form for people: its own prints level, code and
 // domain, which nobody can use.
 func cause(err error) error {
-	if e, ok := err.(lv.Error); ok {
+	e, ok := err.(lv.Error)
+	switch {
+	case ok && e.Code == lv.ERR_NO_SECRET: // libvirt's words would name it, which is not to be printed
+		return &fault{kind: ErrNotFound, text: "the libvirt secret that secret_uuid names is not on this host, or has no value: virsh secret-define and secret-set-value, on every host of the pool"}
+	case ok:
 		return &fault{kind: kindOf(err), text: e.Message}
 	}
 	return err

@@ -275,3 +275,11 @@ func TestAnSSHThatHangsIsEnded(t *testing.T) {
 		t.Errorf("its processes live: %v", h.asking.helpers())
 	}
 }
+
+// TestTheNameOfASecretIsNotPrinted, although libvirt does.
+func TestTheNameOfASecretIsNotPrinted(t *testing.T) {
+	err := &Error{Host: "h1", Tried: "starting pool san", Err: cause(lv.Error{Code: lv.ERR_NO_SECRET, Message: "Secret not found: no secret with matching uuid '3e0c1b3e'"})}
+	if text := err.Error(); strings.Contains(text, "3e0c1b3e") || !strings.Contains(text, "secret-set-value") {
+		t.Error(text)
+	}
+}

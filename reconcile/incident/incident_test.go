@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"3rc/providers/store"
+	"3rc/reconcile"
 	"3rc/reconcile/loop/api"
 	"3rc/reconcile/replay"
 	"3rc/schema"
@@ -79,6 +81,29 @@ func TestAChangedJournalIsFound(t *testing.T) {
 		if _, res, _ := read(t, path, time.Time{}); res.Differs == nil {
 			t.Errorf("%s for %s is not found", change[1], change[0])
 		}
+	}
+}
+
+// A start that waits for its evidence does not ask for the next instant at every
+// instant. It did, thousands of times in a second, and the lab's first journal showed
+// it: what is asked of a process that is gone is never asked.
+func TestAStartThatWaitsRunsInNoCircle(t *testing.T) {
+	begun, looked, circles := false, false, 0
+	_, _, err := Read(store.ReadJournal(lab), time.Time{}, func(s replay.Step) {
+		begun = begun || slices.ContainsFunc(s.Decisions, func(r reconcile.Record) bool { return r.Guest == "web-2" && r.Rule == "begin relocate" })
+		if _, ended := s.Input.(store.Ended); looked || !begun || !ended {
+			return // the start is what comes after the definition
+		}
+		looked = true
+		for at := s.At + 1000; at < s.At+20000; at += 1000 { // of microseconds
+			s.Round.Handle(reconcile.Ticked{Due: at}, at)
+			if s.Round.Next() <= at {
+				circles++
+			}
+		}
+	})
+	if err != nil || !looked || circles > 0 {
+		t.Errorf("%v: looked %v, at once again %d times", err, looked, circles)
 	}
 }
 

@@ -49,14 +49,16 @@ const mostFailures = 20
 func Campaign(o CampaignOptions) CampaignResult {
 	return runAll(o, func() func(uint64) *trial {
 		var group uint64
-		source, cfg := "", o.Config
+		source, cfg, known := "", o.Config, &Beginnings{}
 		return func(seed uint64) *trial {
 			if g := seed / fleetsOf; o.Config == nil && (cfg == nil || g != group) {
 				group = g
 				source = drawFleet(rand.New(rand.NewPCG(g, 0xf1ee7)))
-				cfg = loadFleet(source)
+				cfg, known = loadFleet(source), &Beginnings{}
 			}
-			return drawTrial(seed, source, cfg)
+			t := drawTrial(seed, source, cfg)
+			t.known = known
+			return t
 		}
 	})
 }
@@ -141,7 +143,7 @@ func (t *trial) run() (w *World) {
 			w.check.fail("panic", "%v\n%s", p, debug.Stack())
 		}
 	}()
-	w, err := newWorld(t.cfg, nil, t.timing, Options{Seed: t.seed, Stop: true, Remembers: t.remembers})
+	w, err := newWorld(t.cfg, nil, t.timing, Options{Seed: t.seed, Stop: true, Remembers: t.remembers, Known: t.known})
 	if err != nil {
 		return nil
 	}

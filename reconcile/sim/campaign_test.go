@@ -11,7 +11,7 @@ import (
 
 // TestMain lets garbage lie longer: trials are short, and make much of it.
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(2000)
 	os.Exit(m.Run())
 }
 
@@ -22,12 +22,7 @@ func TestCampaign(t *testing.T) {
 	if testing.Short() {
 		runs = 60
 	}
-	if n, err := strconv.Atoi(os.Getenv("RC3_TRIALS")); err == nil {
-		runs = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("RC3_SEED"), 10, 64); err == nil {
-		seed = n
-	}
+	runs, seed = int(number("RC3_TRIALS", uint64(runs))), number("RC3_SEED", seed)
 	begin := time.Now()
 	res := Campaign(CampaignOptions{Seed: seed, Runs: runs, Parallel: runtime.NumCPU()})
 	t.Logf("%d trials from seed %d in %s", res.Runs, seed, time.Since(begin).Round(time.Millisecond))
@@ -42,20 +37,22 @@ func TestSmallWorlds(t *testing.T) {
 	if !testing.Short() {
 		depth = 2
 	}
-	number := func(name string, or int) int {
-		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
-			return n
-		}
-		return or
-	}
-	x := Exploration{Depth: number("RC3_DEPTH", depth), Parallel: runtime.NumCPU(), From: number("RC3_FROM", 0), Worlds: 1, Steps: 3}
+	x := Exploration{Depth: int(number("RC3_DEPTH", uint64(depth))), Parallel: runtime.NumCPU(), From: int(number("RC3_FROM", 0)), Worlds: 1, Steps: 3}
 	if os.Getenv("RC3_DEPTH") != "" {
-		x.Worlds, x.Steps, x.Most = 0, 0, number("RC3_TRIALS", 0)
+		x.Worlds, x.Steps, x.Most = 0, 0, int(number("RC3_TRIALS", 0))
 	}
 	begin := time.Now()
 	res := Explore(x)
 	t.Logf("%d schedules of depth %d in %s", res.Runs, x.Depth, time.Since(begin).Round(time.Millisecond))
 	report(t, res)
+}
+
+// number reads a number from the environment.
+func number(name string, or uint64) uint64 {
+	if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
+		return n
+	}
+	return or
 }
 
 func report(t *testing.T, res CampaignResult) {

@@ -116,17 +116,24 @@ func (c *checker) volume(e fake.Event) {
 	}
 	vm := c.w.vm(guest)
 	installing := c.rung[guest] == string(plan.WishReinstall)
-	along := c.rung[guest] == string(plan.WishMigrate) && vm != nil && slices.ContainsFunc(vm.Disks, func(d schema.Disk) bool { return d.CopyOnMigrate })
+	along := vm != nil && slices.ContainsFunc(vm.Disks, func(d schema.Disk) bool { return d.CopyOnMigrate })
 	switch {
 	case e.Kind == fake.Created && !installing && !along:
 		c.fail("3 no volume", "%s was made, and nothing is being reinstalled", e.Volume)
-	case e.Kind == fake.Deleted && (e.InUse || !installing && !along):
+	case e.Kind == fake.Deleted && (e.InUse || !installing && !(along && c.onlyElsewhere(guest, e.Host))):
 		c.fail("3 no volume", "%s was deleted", e.Volume)
 	case e.Kind == fake.Wrote && !installing && e.Content != "empty": // what an installation that was given up writes later
 		c.fail("3 no volume", "%s was overwritten; it held %q", e.Volume, e.Content)
 	case vm != nil && vm.PreventDestroy && e.Kind != fake.Created:
 		c.fail("9 obeyed", "%s has prevent_destroy, and %s was touched", guest, e.Volume)
 	}
+}
+
+// onlyElsewhere tells whether a guest runs, and not on that host: what lies there
+// of a disk that goes along with it is then none of it.
+func (c *checker) onlyElsewhere(guest, host string) bool {
+	on := c.w.fleet.Running(guest)
+	return len(on) > 0 && !slices.Contains(on, host)
 }
 
 // guestOfVolume reads the guest out of GUEST.DISK.GEN.FORMAT.

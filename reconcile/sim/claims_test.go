@@ -1,12 +1,12 @@
 package sim
 
 import (
-	"3rc/reconcile"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"3rc/providers/fake"
+	"3rc/reconcile"
 	"3rc/schema"
 )
 

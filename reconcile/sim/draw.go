@@ -21,6 +21,8 @@ type trial struct {
 	timing fake.Timing
 	// remembers: hosts show only the volumes that they know of, as real ones do.
 	remembers bool
+	// known is shared by the trials of one fleet, if it was drawn for several.
+	known *Beginnings
 }
 
 // fleetsOf is how many trials share one drawn fleet: a schedule costs less to

@@ -124,9 +124,9 @@ func Explore(x Exploration) CampaignResult {
 	if x.Most > 0 {
 		n = min(n, x.From+x.Most)
 	}
-	draw := func(i uint64) *trial {
+	draw := func(i uint64, known []Beginnings) *trial {
 		world := int(i) % len(worlds)
-		t := &trial{seed: i, source: smallWorlds[world], cfg: worlds[world], timing: fake.Timing{
+		t := &trial{seed: i, source: smallWorlds[world], cfg: worlds[world], known: &known[world], timing: fake.Timing{
 			Start: 2 * time.Second, Stop: time.Second, Migrate: 3 * time.Second, Fence: 3 * time.Second, Boot: 30 * time.Second, Install: time.Minute,
 		}}
 		at, rest := 70*time.Second, int(i)/len(worlds)
@@ -140,5 +140,8 @@ func Explore(x Exploration) CampaignResult {
 		}
 		return t
 	}
-	return runAll(CampaignOptions{Seed: uint64(x.From), Runs: n - x.From, Parallel: x.Parallel, Progress: x.Progress}, func() func(uint64) *trial { return draw })
+	return runAll(CampaignOptions{Seed: uint64(x.From), Runs: n - x.From, Parallel: x.Parallel, Progress: x.Progress}, func() func(uint64) *trial {
+		known := make([]Beginnings, len(worlds))
+		return func(i uint64) *trial { return draw(i, known) }
+	})
 }

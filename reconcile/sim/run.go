@@ -20,8 +20,10 @@ type View = inventory.View
 
 // World is one rehearsal in its course.
 type World struct {
-	given *schema.Config // as loaded
-	cfg   *schema.Config // in force
+	given *schema.Config        // as loaded
+	cfg   *schema.Config        // in force
+	vms   map[string]*schema.VM // of the configuration vmsOf
+	vmsOf *schema.Config
 	q     *fake.Queue
 	zero  time.Duration // when the rehearsal began
 	fleet *fake.Fleet
@@ -30,7 +32,7 @@ type World struct {
 	rnd   *rand.Rand
 
 	incarnation int
-	memory      *reconcile.Memory
+	memory      *reconcile.Memory // what its watch stored last
 	cut         bool
 	cutAt       time.Duration
 	skew        time.Duration // of the wall clock
@@ -43,9 +45,8 @@ type World struct {
 	whole       bool
 	second      time.Duration // since when steps are counted
 	steps       int
-	noisy       time.Duration // when anything happened last but a question
-	noisyOf     time.Duration // the one that period was worked out for
-	period      time.Duration
+	noisy       time.Duration            // when anything happened last but a question
+	skipped     time.Duration            // in sum
 	tried       time.Duration            // no skip is tried before
 	slow        map[string]time.Duration // hosts that answer late
 	tolerant    map[string]bool          // guests that somebody else may run twice
@@ -215,29 +216,59 @@ func (w *World) busy() {
 	}
 }
 
-// skip leaves out the time in which nothing happens: once a whole period of the
-// watch's questions has passed in which nothing changed, every further one would
-// be the same, to the byte. Time passes around the fleet and the watch, which
-// stand still.
+// skip leaves out the time in which nothing happens: once everything was asked
+// and answered since anything changed, and nothing is under way or due, further
+// questions change nothing but their own times.
 func (w *World) skip(until time.Duration) {
 	x := w.watch
-	if w.whole || x == nil || x.frozen || w.cut || len(w.slow) > 0 {
+	if w.whole || x == nil || w.rival != nil || w.tape != nil || x.frozen || w.cut || len(w.slow) > 0 || w.now() < w.tried || until-w.now() < shortest {
 		return
 	}
-	if w.noisy != w.noisyOf {
-		w.noisyOf, w.period = w.noisy, x.r.Machine().Period()
+	if !w.q.Hangs(x.ticked) {
+		return // something is under way
 	}
-	if w.period == 0 || w.now()-w.noisy < 2*w.period || w.now() < w.tried {
+	w.tried = w.now() + shortest
+	to := until
+	if at, ok := w.q.Soonest(x.ticked); ok {
+		to = min(to, at-w.zero-1)
+	}
+	if to-w.now() < shortest {
 		return
 	}
-	w.tried = w.now() + w.period
-	most := min(x.r.Machine().Steady(), until-w.now()-time.Millisecond)
-	if n := most / w.period; n > 0 {
-		d := n * w.period
-		x.r.Machine().Age(d)
-		w.zero -= d
-		w.tried += d
+	horizon := x.r.Quiet(x.instant(w.noisy))
+	if horizon == reconcile.Never || !w.powered() {
+		return
 	}
+	at, effects, ok := x.r.Pass(min(x.instant(to), horizon-1), w.fleet.Latency)
+	if !ok {
+		return
+	}
+	x.untick()
+	w.skipped += time.Duration(at) + x.began - w.q.Now()
+	w.q.Pass(time.Duration(at) + x.began)
+	w.tried = w.now()
+	for _, e := range effects {
+		c := e.(reconcile.WriteClaim) // the only effect that outlasts what was left out, and long done by now
+		w.fleet.Keep(c.Host, c.Claim)
+	}
+	x.carryOut(nil)
+}
+
+// shortest is the shortest time that is worth leaving out, and the time between two
+// tries.
+const shortest = 2 * time.Second
+
+// powered tells whether every fence device says that its host has power. They are
+// asked too seldom to wait until each was.
+func (w *World) powered() bool {
+	for _, h := range w.cfg.Hosts {
+		for i := range h.Fences {
+			if on, answers := w.fleet.Says(h.Name, i); !on || !answers {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // routine tells whether an effect is one of the periodic questions.

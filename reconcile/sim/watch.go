@@ -35,9 +35,11 @@ type watch struct {
 	stopped    bool
 	frozen     bool
 	backlog    []func()
-	timeouts   map[string]time.Duration // of the configuration timeoutsOf
+	ofHosts    map[string]time.Duration // how long answers are waited for, by the configuration timeoutsOf
+	ofGuests   map[string]time.Duration
 	timeoutsOf *schema.Config
 	tick       reconcile.Instant
+	ticked     *bool // the newest tick is not awaited any more
 }
 
 func (w *World) startWatch() {
@@ -49,7 +51,7 @@ func (w *World) startWatch() {
 
 // newWatch is a watcher that does not run yet.
 func (w *World) newWatch(name, store string, memory **reconcile.Memory) *watch {
-	return &watch{w: w, began: w.q.Now(), tick: reconcile.Never, id: reconcile.Identity{Actor: name, Store: store}, memory: memory}
+	return &watch{w: w, began: w.q.Now(), tick: reconcile.Never, ticked: new(bool), id: reconcile.Identity{Actor: name, Store: store}, memory: memory}
 }
 
 // start runs the watcher, the n-th time that one runs on its store.
@@ -132,6 +134,11 @@ func (w *World) wall() time.Time { return epoch.Add(w.now()).Add(w.skew) }
 // now is the watcher's own time.
 func (x *watch) now() reconcile.Instant { return reconcile.Instant(x.w.q.Now() - x.began) }
 
+// instant is a time of the rehearsal, by the watcher's own time.
+func (x *watch) instant(at time.Duration) reconcile.Instant {
+	return reconcile.Instant(at + x.w.zero - x.began)
+}
+
 // tell gives the watcher an event, unless it does not run: a frozen one gets it
 // when it goes on.
 func (x *watch) tell(ev reconcile.Event) {
@@ -180,8 +187,9 @@ func (x *watch) carryOut(effects []round.Effect) {
 	if next == reconcile.Never || next == x.tick {
 		return
 	}
+	x.untick()
 	x.tick = next
-	x.w.q.After(next.Sub(x.now()), func() {
+	x.w.q.Unless(x.ticked, next.Sub(x.now()), func() {
 		if x.tick == next {
 			x.do(func() {
 				x.tick = reconcile.Never
@@ -189,6 +197,11 @@ func (x *watch) carryOut(effects []round.Effect) {
 			})
 		}
 	})
+}
+
+// untick gives up the tick that is awaited.
+func (x *watch) untick() {
+	*x.ticked, x.ticked, x.tick = true, new(bool), reconcile.Never
 }
 
 func (x *watch) carry(e round.Effect) {
@@ -234,25 +247,25 @@ func (x *watch) within(limit time.Duration, ask func(answer func(any)), then fun
 			x.do(func() { then(v) })
 		}
 	}
-	x.w.q.After(limit, func() { end(nil) })
+	x.w.q.Unless(&over, limit, func() { end(nil) })
 	ask(end)
 }
 
 func (x *watch) look(e reconcile.Look) {
 	sent := x.now()
-	x.within(x.timeout("host "+e.Host), func(answer func(any)) {
+	x.within(x.hostTimeout(e.Host), func(answer func(any)) {
 		x.w.fleet.AskView(e.Host, func(v View, err error) {
 			if err != nil {
 				answer(err)
 				return
 			}
-			answer(v)
+			answer(&v)
 		})
 	}, func(v any) {
 		ev := reconcile.Looked{Host: e.Host, Sent: sent, Answer: reconcile.Bad, Why: "no answer in time"}
 		switch v := v.(type) {
-		case View:
-			ev.Answer, ev.Why, ev.View = reconcile.Good, "", &v
+		case *View:
+			ev.Answer, ev.Why, ev.View = reconcile.Good, "", v
 		case error:
 			ev.Why = v.Error()
 		}
@@ -260,21 +273,36 @@ func (x *watch) look(e reconcile.Look) {
 	})
 }
 
-// timeout is how long an answer of a host, or of a guest, is waited for.
-func (x *watch) timeout(host string) time.Duration {
-	if x.timeoutsOf != x.w.cfg {
-		x.timeoutsOf, x.timeouts = x.w.cfg, map[string]time.Duration{}
-		for _, h := range x.w.cfg.Hosts {
-			x.timeouts["host "+h.Name] = time.Duration(x.w.cfg.HostHysteresis(h).Timeout)
-		}
-		for _, v := range x.w.cfg.VMs {
-			x.timeouts["guest "+v.Name] = time.Duration(x.w.cfg.GuestHysteresis(v).Timeout)
-		}
-	}
-	if d, ok := x.timeouts[host]; ok {
+// hostTimeout is how long an answer of a host is waited for, guestTimeout that of
+// a guest.
+func (x *watch) hostTimeout(name string) time.Duration {
+	x.readTimeouts()
+	return timeoutOf(x.ofHosts, name)
+}
+
+func (x *watch) guestTimeout(name string) time.Duration {
+	x.readTimeouts()
+	return timeoutOf(x.ofGuests, name)
+}
+
+func timeoutOf(all map[string]time.Duration, name string) time.Duration {
+	if d, ok := all[name]; ok {
 		return d
 	}
 	return 2 * time.Second
+}
+
+func (x *watch) readTimeouts() {
+	if x.timeoutsOf == x.w.cfg {
+		return
+	}
+	x.timeoutsOf, x.ofHosts, x.ofGuests = x.w.cfg, map[string]time.Duration{}, map[string]time.Duration{}
+	for _, h := range x.w.cfg.Hosts {
+		x.ofHosts[h.Name] = time.Duration(x.w.cfg.HostHysteresis(h).Timeout)
+	}
+	for _, v := range x.w.cfg.VMs {
+		x.ofGuests[v.Name] = time.Duration(x.w.cfg.GuestHysteresis(v).Timeout)
+	}
 }
 
 func (x *watch) probeHost(e reconcile.ProbeHost) {
@@ -283,7 +311,7 @@ func (x *watch) probeHost(e reconcile.ProbeHost) {
 	if h := x.w.cfg.Host(e.Host); h != nil && e.Probe > 0 && e.Probe <= len(h.Probes) {
 		kind = h.Probes[e.Probe-1].Type
 	}
-	x.within(x.timeout("host "+e.Host), func(answer func(any)) {
+	x.within(x.hostTimeout(e.Host), func(answer func(any)) {
 		x.w.fleet.AskHost(e.Host, kind, port, func(err error) { answer(reply{err}) })
 	}, func(v any) {
 		ev := reconcile.HostProbed{Host: e.Host, Probe: e.Probe, Sent: sent, Answer: reconcile.Bad}
@@ -304,7 +332,7 @@ func (x *watch) probeGuest(e reconcile.ProbeGuest) {
 		return
 	}
 	agent := vm.Probes[e.Probe].Type == "guest_agent"
-	x.within(x.timeout("guest "+e.Guest), func(answer func(any)) {
+	x.within(x.guestTimeout(e.Guest), func(answer func(any)) {
 		if agent {
 			x.w.fleet.AskAgent(e.Host, e.Guest, func(err error) { answer(reply{err}) })
 			return
@@ -407,7 +435,7 @@ func (x *watch) begin(op plan.Op, then func(error)) {
 		over = true
 		x.do(func() { then(err) })
 	}
-	x.w.q.After(limit, func() { end(fake.ErrTimeout) })
+	x.w.q.Unless(&over, limit, func() { end(fake.ErrTimeout) })
 	ends := x.w.fleet.HostState(op.Host).Ends
 	lost := x.w.cut // what is sent while the watcher is cut off never arrives
 	var alive func()
@@ -419,9 +447,9 @@ func (x *watch) begin(op plan.Op, then func(error)) {
 			end(fake.ErrTimeout)
 			return
 		}
-		x.w.q.After(keepalive, alive)
+		x.w.q.Unless(&over, keepalive, alive)
 	}
-	x.w.q.After(keepalive, alive)
+	x.w.q.Unless(&over, keepalive, alive)
 	x.w.fleet.Begin(op, end)
 }
 
@@ -453,11 +481,13 @@ func outcome(op plan.Op, err error) round.Outcome {
 	return round.Failed
 }
 
+// vm gives a guest of the configuration in force, or nil.
 func (w *World) vm(name string) *schema.VM {
-	for _, v := range w.cfg.VMs {
-		if v.Name == name {
-			return v
+	if w.vmsOf != w.cfg {
+		w.vms, w.vmsOf = map[string]*schema.VM{}, w.cfg
+		for _, v := range w.cfg.VMs {
+			w.vms[v.Name] = v
 		}
 	}
-	return nil
+	return w.vms[name]
 }
