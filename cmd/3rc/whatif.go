@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -87,7 +87,11 @@ func (a *app) whatif(ctx context.Context, f whatifFlags, kGiven bool) error {
 	}
 	m.Source, m.Unseen = source, unseen
 	if f.svg != "" {
-		if err := writeFile(f.svg, func(w io.Writer) error { return m.SVG(w) }); err != nil {
+		err := writeFile(f.svg, m.SVG)
+		if err == nil {
+			err = os.Chmod(f.svg, 0o644) // it holds no secret, and is made to be shown
+		}
+		if err != nil {
 			return fmt.Errorf("-svg: %w", err)
 		}
 	}

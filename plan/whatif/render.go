@@ -53,9 +53,13 @@ func (m *Matrix) Render(w io.Writer, s Style) {
 func (m *Matrix) detailed(s Style) bool { return s.Verbose || m.K == 0 && m.By == "" }
 
 func (m *Matrix) title() string {
-	how := "losing its power"
+	whose := "their"
+	if m.K == 1 || m.K == 0 && m.By == "" && len(m.Losses[0].Hosts) == 1 {
+		whose = "its"
+	}
+	how := "losing " + whose + " power"
 	if m.Silent {
-		how = "falling silent with its power on"
+		how = "falling silent with " + whose + " power on"
 	}
 	var what string
 	switch {
