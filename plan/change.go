@@ -58,7 +58,7 @@ const (
 	Leftover    Reason = "leftover"    // a definition that was left behind on another host
 	Adopted     Reason = "adopted"
 	Recovery    Reason = "recovery" // the watch's machine wants it
-	Asked       Reason = "asked"    // -replace names it
+	Asked       Reason = "asked"    // -replace, or an order, names it
 
 	// Reasons to hold.
 	Unseen    Reason = "unseen"     // a host that may hold it did not answer

@@ -65,7 +65,7 @@ type Op struct {
 	Pool    string        `json:"pool,omitempty"`
 	XML     string        `json:"xml,omitempty"`
 	From    string        `json:"from,omitempty"`
-	Content string        `json:"content,omitempty"` // names what is uploaded: "image:ADDRESS", "seed:ADDRESS" or "installer:ADDRESS@HOST"; never the bytes
+	Content string        `json:"content,omitempty"` // names what is uploaded: "image:ADDRESS", "seed:ADDRESS" (with #GEN of its first disk after the first) or "installer:ADDRESS@HOST"; never the bytes
 	Dest    string        `json:"dest,omitempty"`    // host name
 	DestURI string        `json:"-"`                 // where the source sends the memory, "tcp://10.0.0.2"; empty: to the name that Dest gives itself
 	Device  string        `json:"device,omitempty"`

@@ -117,6 +117,8 @@ type sight struct {
 	fact inventory.Fact
 	mark *inventory.Mark
 	from Instant // when the View was asked for that had it so first
+	// installer: its process is one, whoever began it.
+	installer bool
 }
 
 // Definition is a guest's specification as last applied, and the volumes that it
@@ -288,31 +290,6 @@ func (m *Machine) seen(h *host, v *inventory.View, sent Instant) {
 	}
 }
 
-// shown has the restless guests judged again that a View of a host may matter to:
-// its own, those that it has a trace of, and those with which something is under
-// way. The smaller sets are gone through: while a large fleet is looked at first,
-// all its guests are restless.
-func (m *Machine) shown(h *host) {
-	for g := range h.homes {
-		if m.restless[g] {
-			m.touchGuest(g)
-		}
-	}
-	for g := range h.traces {
-		if m.restless[g] {
-			m.touchGuest(g)
-		}
-	}
-	for g := range m.engaged {
-		switch {
-		case g.task == nil && len(g.settle) == 0:
-			delete(m.engaged, g)
-		case m.restless[g]:
-			m.touchGuest(g)
-		}
-	}
-}
-
 // sameFacts tells whether a View is the very one that was seen before: whoever
 // makes Views hands out the same facts while nothing changed.
 func sameFacts(a, b []inventory.Fact) bool {
@@ -336,7 +313,7 @@ func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 		if old != nil && sameFact(&old.fact, f) {
 			continue
 		}
-		s := &sight{host: h, fact: *f, mark: mark, from: sent}
+		s := &sight{host: h, fact: *f, mark: mark, from: sent, installer: f.Installs()}
 		g.sights[h.name] = s
 		h.traces[g] = true
 		m.noticed(g, h, old, s)
@@ -460,6 +437,17 @@ func (g *guest) define(m *Machine, s *sight) {
 	g.def = d
 	m.revolume()
 	m.save()
+}
+
+// unfinished tells whether a disk that the guest boots from holds nothing yet: whoever
+// made or installed it did not come to the end.
+func (g *guest) unfinished() bool {
+	if g.def == nil {
+		return false
+	}
+	return slices.ContainsFunc(g.def.Volumes, func(v Volume) bool {
+		return v.Unmade && slices.ContainsFunc(g.pol.Disks, func(d DiskPolicy) bool { return d.Renewed && d.Label == v.Disk })
+	})
 }
 
 // volumes are those that the guest must have to start.

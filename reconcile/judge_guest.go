@@ -438,6 +438,9 @@ func hostOff(m *Machine, g *guest) (verdict, bool) {
 	if g.pol.local() {
 		return m.localLost(g, rung, wait), true
 	}
+	if g.unfinished() {
+		return m.neverFinished(g), true
+	}
 	if rung == NoRung {
 		return verdict{state: Held, why: fmt.Sprintf("%s is off, and its recovery has no relocate: bring the host back", h.name)}, true
 	}
@@ -531,6 +534,10 @@ func (g *guest) ailing() bool { return g.counter.judged && !g.counter.up(g.thres
 // counts as installed.
 func installing(m *Machine, g *guest) (verdict, bool) {
 	s := g.here()
+	if s != nil && s.installer && s.fact.State.Live() && g.installs == Never {
+		g.installs = s.from.Add(g.pol.Ladder.InstallTimeout)
+		m.save()
+	}
 	if g.installs == Never || s == nil || g.home.state != Up {
 		return verdict{}, false
 	}
@@ -543,7 +550,20 @@ func installing(m *Machine, g *guest) (verdict, bool) {
 		g.installs = Never
 		m.save()
 	}
+	if g.unfinished() {
+		return m.neverFinished(g), true
+	}
 	return m.climb(g, NoRung, "an installation did not end with its token"), true
+}
+
+// neverFinished: a guest is not started from a disk that is half made or half
+// installed. Only a reinstallation makes another one.
+func (m *Machine) neverFinished(g *guest) verdict {
+	const why = "its disk was never finished by whoever made or installed it"
+	if g.pol.Ladder.Reinstall.Attempts == 0 {
+		return verdict{state: Held, why: why + ": `3rc apply` begins it anew"}
+	}
+	return m.climb(g, Reinstall, why)
 }
 
 // runningHere: it executes; whether it is well is for its probes to say.
@@ -646,6 +666,12 @@ func offHere(m *Machine, g *guest) (verdict, bool) {
 	}
 	if s.fact.Reason == "unknown" {
 		g.ran = false // its host lost power or was booted, and it is not to blame
+	}
+	if g.unfinished() {
+		if !m.statedTwice(g, "off "+s.fact.Reason) {
+			return verdict{state: GuestSuspect, why: "it is off, and its disk is not finished; it is asked again"}, true
+		}
+		return m.neverFinished(g), true
 	}
 	if !g.ran {
 		return m.neutral(g), true

@@ -70,3 +70,28 @@ func (g *guest) busy() GuestState {
 	}
 	return g.state
 }
+
+// shown has the restless guests judged again that a View of a host may matter to:
+// its own, those that it has a trace of, and those with which something is under
+// way. The smaller sets are gone through: while a large fleet is looked at first,
+// all its guests are restless.
+func (m *Machine) shown(h *host) {
+	for g := range h.homes {
+		if m.restless[g] {
+			m.touchGuest(g)
+		}
+	}
+	for g := range h.traces {
+		if m.restless[g] {
+			m.touchGuest(g)
+		}
+	}
+	for g := range m.engaged {
+		switch {
+		case g.task == nil && len(g.settle) == 0:
+			delete(m.engaged, g)
+		case m.restless[g]:
+			m.touchGuest(g)
+		}
+	}
+}

@@ -403,11 +403,11 @@ func (m *Machine) dataMissing(g *guest, h *host) string {
 		return "its storage"
 	}
 	for _, v := range g.volumes() {
-		renewed := false
+		data := false // seeds and what installers boot from are no disks of the files
 		for _, d := range g.pol.Disks {
-			renewed = renewed || d.Renewed && d.Label == v.Disk
+			data = data || !d.Renewed && d.Label == v.Disk
 		}
-		if !h.shows(v.Pool, v.Name) && !renewed && v.Disk != "" {
+		if data && !v.Unmade && !h.shows(v.Pool, v.Name) {
 			return "volume " + v.Pool + "/" + v.Name
 		}
 	}

@@ -41,6 +41,7 @@ func (c *checker) vm(v *VM) {
 	}
 	c.vmDisks(v)
 	c.nics(v)
+	c.profile(v)
 	for i := range v.Probes {
 		c.probe(&v.Probes[i], true)
 	}

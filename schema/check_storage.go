@@ -157,8 +157,6 @@ func (c *checker) delivery(k *Kickstart) {
 		c.fail("Wrong value", fmt.Sprintf("What reads a file of format %q looks for a NoCloud seed or a server, and not into the initrd. Use seed or http.", k.Format), k.At("delivery"))
 	case d == "http" && k.Format == "cloud-init":
 		c.fail("Wrong value", "A guest of format \"cloud-init\" boots from its own disk, and is told of no server. Use seed.", k.At("delivery"))
-	case d == "initrd" && k.Initrd == "" && k.Content != nil && k.Kernel != "":
-		c.fail("Missing attribute", "content is appended to the installer's initrd, and there is none. Set initrd, or delivery = \"http\".", k.Range)
 	}
 }
 

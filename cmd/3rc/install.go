@@ -21,8 +21,9 @@ import (
 )
 
 type installFlags struct {
-	render bool
-	host   string
+	render  bool
+	restore bool
+	host    string
 	applyFlags
 }
 
@@ -43,6 +44,8 @@ func (a *app) installCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&f.render, "render", false, "print what the installer would be given, and do nothing")
+	c.Flags().BoolVar(&f.restore, "restore", false, "go back to the volumes that the last installation put aside, instead")
+	c.MarkFlagsMutuallyExclusive("render", "restore")
 	c.Flags().StringVar(&f.host, "host", "", "with -render: the host on which it would be installed")
 	c.Flags().BoolVar(&f.autoApprove, "auto-approve", false, "do not ask")
 	withoutWatch(c, &f.applyFlags)
@@ -140,12 +143,18 @@ func (a *app) reinstall(ctx context.Context, name string, f installFlags) error 
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	p, err := installation(cfg, seen, vm)
+	q, question := api.ApplyRequest{Install: name, Restore: f.restore}, fmt.Sprintf("%s loses its system, and is installed anew. Type its name, %q, to do it: ", name, name)
+	if f.restore {
+		question = fmt.Sprintf("%s goes back to its old system. Type its name, %q, to do it: ", name, name)
+	}
+	p, err := planInstall(cfg, seen, vm, f.restore)
 	if err != nil {
 		return err
 	}
 	if !a.jsonOut {
 		p.Render(a.out, plan.Style{Color: a.color(a.out)})
+	}
+	if !f.restore {
 		a.warnOf(cfg, vm, ks)
 	}
 	watch, err := a.watchOf(ctx, cfg, f.applyFlags)
@@ -156,12 +165,12 @@ func (a *app) reinstall(ctx context.Context, name string, f installFlags) error 
 		return err
 	}
 	if !f.autoApprove {
-		if err := a.confirm(fmt.Sprintf("%s loses its system, and is installed anew. Type its name, %q, to do it: ", name, name), name); err != nil {
+		if err := a.confirm(question, name); err != nil {
 			return err
 		}
 	}
 	if watch != nil {
-		return a.handOver(ctx, watch, p, f.applyFlags, api.ApplyRequest{Install: name})
+		return a.handOver(ctx, watch, p, f.applyFlags, q)
 	}
 	return a.carryOut(ctx, cfg, fleet, p, &content.Source{Config: cfg, Images: seen.Images}, f.parallelism)
 }
@@ -178,6 +187,28 @@ func (a *app) warnOf(cfg *schema.Config, vm *schema.VM, ks *schema.Kickstart) {
 	for _, x := range r.Findings {
 		fmt.Fprintf(a.errOut, "Warning: %s, %s\n", ks.Address, x)
 	}
+}
+
+// planInstall plans what `3rc install` does.
+func planInstall(cfg *schema.Config, seen inventory.Snapshot, vm *schema.VM, restore bool) (*plan.Plan, error) {
+	if !restore {
+		return installation(cfg, seen, vm)
+	}
+	in := &plan.Input{Config: cfg, Seen: seen}
+	cs, err := kinds.Restore(in, vm)
+	if err != nil {
+		return nil, err
+	}
+	return asked(in, cs)
+}
+
+// asked builds a plan of changes that were asked for.
+func asked(in *plan.Input, cs []plan.Change) (*plan.Plan, error) {
+	p := plan.Build(in, cs, nil)
+	if found := plan.Check(p, in); len(found) > 0 {
+		return nil, fmt.Errorf("3rc made a plan that breaks its own rules, and does nothing. Please report this:\n  %s", strings.Join(found, "\n  "))
+	}
+	return p, nil
 }
 
 // installation plans the installation of a guest that exists, by the way that a
@@ -230,9 +261,9 @@ func installation(cfg *schema.Config, seen inventory.Snapshot, vm *schema.VM) (*
 	}
 	w.Target = w.Host
 	in := &plan.Input{Config: cfg, Seen: seen, Standing: st}
-	p := plan.Build(in, plan.Diff(in, kinds.Recovery()), nil)
-	if found := plan.Check(p, in); len(found) > 0 {
-		return nil, fmt.Errorf("3rc made a plan that breaks its own rules, and does nothing. Please report this:\n  %s", strings.Join(found, "\n  "))
+	p, err := asked(in, plan.Diff(in, kinds.Recovery()))
+	if err != nil {
+		return nil, err
 	}
 	for _, c := range p.Changes {
 		if c.Action == plan.Hold {

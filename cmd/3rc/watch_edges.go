@@ -259,12 +259,12 @@ func (e *edges) Plan(ctx context.Context, c *loop.Loaded, choice plan.Choice) (*
 }
 
 // Install looks at the hosts and plans as `3rc install` does.
-func (e *edges) Install(ctx context.Context, c *loop.Loaded, guest string) (*plan.Plan, error) {
+func (e *edges) Install(ctx context.Context, c *loop.Loaded, guest string, restore bool) (*plan.Plan, error) {
 	vm, _, err := installable(c.Config, guest)
 	if err != nil {
 		return nil, err
 	}
-	return installation(c.Config, inventory.Snapshot{Views: e.fleet.Look(ctx, lookLimit), Images: c.Images}, vm)
+	return planInstall(c.Config, inventory.Snapshot{Views: e.fleet.Look(ctx, lookLimit), Images: c.Images}, vm, restore)
 }
 
 // Carry carries a plan out as `3rc apply` does; the loop's own guard is asked too.

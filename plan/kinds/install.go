@@ -51,18 +51,13 @@ func boots(cfg *schema.Config, vm *schema.VM) bool {
 // InstallerDisks are the names that an installer has for the disks that it is
 // given, in their order, as Linux gives them.
 func InstallerDisks(vm *schema.VM) []string {
-	prefix := map[string]string{"virtio": "vd", "ide": "sd", "scsi": "sd", "sata": "sd", "usb": "sd"}
-	next := map[string]rune{}
-	var out []string
+	var given []schema.Disk
 	for i := range vm.Disks {
-		if !renewed(vm, i) {
-			continue
+		if renewed(vm, i) {
+			given = append(given, vm.Disks[i])
 		}
-		p := prefix[vm.Disks[i].Bus]
-		out = append(out, p+string('a'+next[p]))
-		next[p]++
 	}
-	return out
+	return schema.DiskNames(given)
 }
 
 // installMemory is what a guest takes while it is installed, at least.

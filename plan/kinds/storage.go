@@ -451,7 +451,11 @@ func (b *builder) seed() {
 		return
 	}
 	b.reclaim(p, seedDisk)
-	digest := SeedDigest(b.vm)
+	digest, content := SeedDigest(b.vm), "seed:"+b.vm.Address
+	if first := b.mark.Volume(b.vm.Disks[0].Label); first != nil && first.Gen > 1 && b.vm.Disks[0].Image != nil {
+		// A system that was made anew is another instance, which begins from its seed.
+		digest, content = fmt.Sprintf("%s.%d", digest, first.Gen), fmt.Sprintf("%s#%d", content, first.Gen)
+	}
 	mv := b.mark.Volume(seedDisk)
 	if mv != nil && (mv.Pool != p.Name || mv.Done && mv.Digest != digest) {
 		mv.Aside, mv.Delete = true, true
@@ -467,7 +471,7 @@ func (b *builder) seed() {
 		mv.Done = false // a seed holds nothing that cannot be made again
 	}
 	if !mv.Done {
-		b.fillSeed(p, at, mv, found || !certain && b.old.Volume(seedDisk) != nil)
+		b.fillSeed(p, at, mv, content, found || !certain && b.old.Volume(seedDisk) != nil)
 	}
 	out := disk{label: seedDisk, bus: "scsi", format: "raw", cdrom: true}
 	if err := out.name(at, mv.Name, ""); err != nil {
@@ -477,7 +481,7 @@ func (b *builder) seed() {
 	b.disks = append(b.disks, out)
 }
 
-func (b *builder) fillSeed(p *schema.Pool, at hostPool, mv *inventory.MarkVolume, found bool) {
+func (b *builder) fillSeed(p *schema.Pool, at hostPool, mv *inventory.MarkVolume, content string, found bool) {
 	key := keyVolume(p.Name, mv.Name)
 	op := plan.Op{Host: b.host, Class: inventory.Volume, Pool: p.Name, Name: mv.Name, Provides: []string{key},
 		Requires: []string{keyPool(b.host, p.Name), keyGuest(b.vm.Address, stageDefined)}}
@@ -487,7 +491,7 @@ func (b *builder) fillSeed(p *schema.Pool, at hostPool, mv *inventory.MarkVolume
 		b.storage = append(b.storage, clear)
 		op.Requires = append(op.Requires, key+" cleared")
 	}
-	op.Verb, op.Content = plan.VolumeUpload, "seed:"+b.vm.Address
+	op.Verb, op.Content = plan.VolumeUpload, content
 	op.XML = marshal(at.newVolume(mv.Name, SeedSize, "raw"))
 	b.storage = append(b.storage, op)
 	b.made = append(b.made, key)

@@ -183,6 +183,13 @@ func (f *fleet) imageOf(x *Stored) string {
 			return i.Address
 		}
 	}
+	for _, k := range f.in.Config.Kickstarts {
+		for suffix, of := range map[string]string{"-kernel": inventory.KernelOf(k.Address), "-initrd": inventory.InitrdOf(k.Address)} {
+			if img, ok := f.in.Seen.Images[of]; ok && img.SHA256 != "" && BaseName(k.Name+suffix, img) == x.Name {
+				return k.Address
+			}
+		}
+	}
 	return ""
 }
 

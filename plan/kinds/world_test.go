@@ -157,6 +157,8 @@ func (w *world) command(d *datadriven.TestData) string {
 		return listing(w.fleet.Files(words[0], args["dir"]))
 	case "installer": // installer of=GUEST: the XML that its installer would boot, and the marks around it
 		return w.installer(args["of"])
+	case "restore": // restore GUEST: to the disks before its last installation, and what comes of that
+		return w.restore(words[0])
 	case "fails": // fails GUEST: its next installation
 		w.fleet.FailInstall(words[0], 1)
 		return ""
@@ -396,4 +398,20 @@ func (w *world) installer(guest string) string {
 		}
 	}
 	return b.String()
+}
+
+func (w *world) restore(guest string) string {
+	in := &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: w.fleet.Look(), Images: w.images}}
+	cs, err := kinds.Restore(in, w.cfg.VM(guest))
+	if err != nil {
+		return err.Error()
+	}
+	p := plan.Build(in, cs, nil)
+	if found := plan.Check(p, in); len(found) > 0 {
+		return strings.Join(found, "\n")
+	}
+	var b strings.Builder
+	p.Render(&b, plan.Style{})
+	_, text := w.apply(p, 1)
+	return b.String() + text
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"3rc/schema"
@@ -29,17 +30,28 @@ func (s *Source) Open(name string) (io.ReadCloser, int64, error) {
 	case "image":
 		return s.image(address)
 	case "seed":
+		address, gen := generation(address)
 		vm := s.Config.VMAt(address)
 		if vm == nil || vm.CloudInit == nil {
 			return nil, 0, fmt.Errorf("%s has no cloud_init", address)
 		}
-		return seed(vm)
+		return seed(vm, gen)
 	case "installer":
 		if s.Installers != nil {
 			return s.Installers.Open(address)
 		}
 	}
 	return nil, 0, fmt.Errorf("there is no content %q", name)
+}
+
+// generation is what follows the address of a seed whose guest was made anew.
+func generation(address string) (string, int) {
+	if i := strings.LastIndex(address, "#"); i >= 0 {
+		if n, err := strconv.Atoi(address[i+1:]); err == nil {
+			return address[:i], n
+		}
+	}
+	return address, 1
 }
 
 func (s *Source) image(address string) (io.ReadCloser, int64, error) {

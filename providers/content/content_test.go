@@ -114,6 +114,22 @@ func TestASeedIsWhatCloudInitLooksFor(t *testing.T) {
 	}
 }
 
+// TestAReinstalledGuestIsAnotherInstance: cloud-init then begins from its seed.
+func TestAReinstalledGuestIsAnotherInstance(t *testing.T) {
+	vm := &schema.VM{Ident: schema.Ident{Name: "web-0", Address: "vm.web[0]"}, CloudInit: &schema.CloudIn{}}
+	src := &Source{Config: &schema.Config{VMs: []*schema.VM{vm}}}
+	for name, want := range map[string]string{"seed:vm.web[0]": "instance-id: iid-web-0\n", "seed:vm.web[0]#3": "instance-id: iid-web-0-3\n"} {
+		r, _, err := src.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s does not have %q: %v", name, want, err)
+		}
+	}
+}
+
 func TestAnImageThatChangesUnderTheUploadIsRefused(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	p := filepath.Join(t.TempDir(), "x.img")

@@ -19,9 +19,9 @@ const seedLabel = "cidata"
 
 // seed makes a guest's NoCloud seed (cloud-init, "NoCloud" data source): meta-data,
 // user-data and network-config.
-func seed(vm *schema.VM) (io.ReadCloser, int64, error) {
+func seed(vm *schema.VM, gen int) (io.ReadCloser, int64, error) {
 	files := map[string]string{
-		"meta-data": fmt.Sprintf("instance-id: %s\nlocal-hostname: %s\n", InstanceID(vm), vm.Name),
+		"meta-data": fmt.Sprintf("instance-id: %s\nlocal-hostname: %s\n", InstanceID(vm, gen), vm.Name),
 		"user-data": vm.CloudInit.UserData.Reveal(),
 	}
 	if vm.CloudInit.UserData.Empty() {
@@ -81,5 +81,10 @@ func iso(out, tree string) ([]byte, error) {
 }
 
 // InstanceID is how cloud-init knows that a guest is another one than before. It
-// changes only when the guest is reinstalled.
-func InstanceID(vm *schema.VM) string { return "iid-" + vm.Name }
+// changes only when the guest is reinstalled: gen is of its first disk.
+func InstanceID(vm *schema.VM, gen int) string {
+	if gen > 1 {
+		return fmt.Sprintf("iid-%s-%d", vm.Name, gen)
+	}
+	return "iid-" + vm.Name
+}

@@ -98,6 +98,9 @@ func (a *attempt) carrier() (io.ReadCloser, int64, error) {
 	text := a.rendered.Content.Reveal()
 	switch a.rendered.Delivery {
 	case "initrd":
+		if a.ks.Initrd == "" {
+			return injected(os.DevNull, a.rendered.File, text)
+		}
 		img := a.site.image(inventory.InitrdOf(a.ks.Address))
 		if img.Why != "" {
 			return nil, 0, fmt.Errorf("%s: %s", a.ks.Address, img.Why)
@@ -122,10 +125,19 @@ func (s *Site) image(of string) inventory.Image {
 	return img
 }
 
+// split takes ADDRESS@HOST apart. A key in an address may have an @, a host's name not.
+func split(what string) (address, host string) {
+	i := strings.LastIndex(what, "@")
+	if i < 0 {
+		return what, ""
+	}
+	return what[:i], what[i+1:]
+}
+
 // attempt begins one: with a nonce and a URL of its own, in place of one of the same
 // guest that was not carried on.
 func (s *Site) attempt(what string) (*attempt, error) {
-	address, host, _ := strings.Cut(what, "@")
+	address, host := split(what)
 	s.mu.Lock()
 	cfg, old := s.cfg, s.attempts[address]
 	s.counts[address]++
@@ -167,7 +179,7 @@ func (s *Site) attempt(what string) (*attempt, error) {
 // none, and gives what libvirt is to boot.
 func (s *Site) Begin(op plan.Op) (*Boot, error) {
 	what := strings.TrimPrefix(op.Content, "installer:")
-	address, host, _ := strings.Cut(what, "@")
+	address, host := split(what)
 	s.mu.Lock()
 	a := s.attempts[address]
 	s.mu.Unlock()

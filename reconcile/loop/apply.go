@@ -18,8 +18,9 @@ import (
 // Planner looks at the hosts, plans as `3rc plan` does, and carries plans out.
 type Planner interface {
 	Plan(ctx context.Context, c *Loaded, choice plan.Choice) (*plan.Plan, error)
-	// Install plans that a guest is installed anew, as `3rc install` does.
-	Install(ctx context.Context, c *Loaded, guest string) (*plan.Plan, error)
+	// Install plans that a guest is installed anew, or goes back to what it was before
+	// that, as `3rc install` does.
+	Install(ctx context.Context, c *Loaded, guest string, restore bool) (*plan.Plan, error)
 	Carry(ctx context.Context, c *Loaded, p *plan.Plan, o apply.Options) apply.Result
 }
 
@@ -64,7 +65,7 @@ func (l *Loop) Apply(ctx context.Context, q api.ApplyRequest, report func(api.Ap
 
 func (l *Loop) planFor(ctx context.Context, c *Loaded, q api.ApplyRequest) (*plan.Plan, error) {
 	if q.Install != "" {
-		return l.edges.Planner.Install(ctx, c, q.Install)
+		return l.edges.Planner.Install(ctx, c, q.Install, q.Restore)
 	}
 	return l.edges.Planner.Plan(ctx, c, plan.Choice{Targets: q.Targets, Replace: q.Replace})
 }

@@ -358,7 +358,7 @@ func (w *world) Plan(_ context.Context, c *Loaded, choice plan.Choice) (*plan.Pl
 	return plan.Build(in, plan.Diff(in, kinds.All()), choice.Targets), nil
 }
 
-func (w *world) Install(context.Context, *Loaded, string) (*plan.Plan, error) {
+func (w *world) Install(context.Context, *Loaded, string, bool) (*plan.Plan, error) {
 	return nil, errors.New("nothing is installed here")
 }
 

@@ -28,6 +28,7 @@ type ApplyRequest struct {
 	Targets     []string `json:"targets,omitempty"`
 	Replace     []string `json:"replace,omitempty"`
 	Install     string   `json:"install,omitempty"` // instead of both: the guest that is installed anew
+	Restore     bool     `json:"restore,omitempty"` // with Install: it goes back to what it was before that
 	Parallelism int      `json:"parallelism"`       // operations at once
 }
 
