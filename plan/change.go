@@ -69,7 +69,6 @@ const (
 	Busy      Reason = "busy"       // libvirt is at work on it
 	Protected Reason = "protected"  // prevent_destroy
 	Refused   Reason = "refused"    // 3rc does not do this: shrink, move between pools, …
-	Full      Reason = "full"       // a pool has no room for it
 	Missing   Reason = "missing"    // something that it needs is not there
 	InUse     Reason = "in_use"     // something of ours still needs it
 	Upset     Reason = "upset"      // it is in a state that people must look at

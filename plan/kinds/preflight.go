@@ -11,9 +11,10 @@ import (
 	"3rc/schema/inventory"
 )
 
-// preflight holds what would fail once it was begun, as far as what was seen tells:
-// an interface whose address another guest has, and volumes for which a pool has
-// no room.
+// preflight tells what would fail once it was begun, as far as what was seen says:
+// an interface whose address another guest has is held. Volumes for which a pool
+// has no room are only told, because libvirt says what was free when it looked
+// last, which may be long ago.
 func (f *fleet) preflight(changes []plan.Change) []plan.Change {
 	room := rooms{f: f, left: map[string]uint64{}, had: map[string]uint64{}}
 	for i := range changes {
@@ -21,16 +22,16 @@ func (f *fleet) preflight(changes []plan.Change) []plan.Change {
 		if c.Action == plan.Hold {
 			continue
 		}
-		why := ""
 		if c.Action == plan.Create || c.Action == plan.Replace {
-			why = f.addressTaken(f.in.Config.VMAt(c.Address))
+			if why := f.addressTaken(f.in.Config.VMAt(c.Address)); why != "" {
+				*c = plan.Change{Address: c.Address, Kind: c.Kind, Name: c.Name, Host: c.Host, Action: plan.Hold, Reason: plan.Foreign, Note: why}
+				continue
+			}
 		}
-		reason := plan.Foreign
-		if why == "" {
-			why, reason = room.take(c.Ops), plan.Full
-		}
-		if why != "" {
-			*c = plan.Change{Address: c.Address, Kind: c.Kind, Name: c.Name, Host: c.Host, Action: plan.Hold, Reason: reason, Note: why}
+		if why := room.take(c.Ops); why != "" && c.Note != "" {
+			c.Note += "; " + why
+		} else if why != "" {
+			c.Note = why
 		}
 	}
 	return changes
@@ -72,9 +73,10 @@ type rooms struct {
 	made      map[string]bool   // what several changes share
 }
 
-// take counts what operations write at once: a raw volume is allocated whole, a
-// qcow2 one grows with what its guest writes, and what is uploaded or copied is as
-// large as its image. It says what does not fit, and then nothing is taken.
+// take counts what operations write at once: a raw volume without an image is
+// allocated whole, a qcow2 one grows with what its guest writes, and what is
+// uploaded or copied is as large as its image, also as a raw volume, in which
+// qemu-img leaves holes. It says what does not fit, and then nothing is taken.
 func (r *rooms) take(ops []plan.Op) string {
 	need := map[string]uint64{}
 	made := map[string]bool{}
@@ -96,7 +98,7 @@ func (r *rooms) take(ops []plan.Op) string {
 		key := r.f.storedKey(op.Host, op.Pool, "")
 		left, known := r.free(key, op.Host, op.Pool)
 		if need[key] > 0 && known && need[key] > left {
-			return fmt.Sprintf("it needs %s of pool %s on %s at once, which has %s free, %s of that for what is planned before it: make room there, or give it another pool",
+			return fmt.Sprintf("it needs %s of pool %s on %s at once, which had %s free when libvirt looked last, %s of that for what is planned before it: make room there, or it fails and is left to the next apply",
 				schema.Size(need[key]), op.Pool, op.Host, schema.Size(r.had[key]), schema.Size(r.had[key]-left))
 		}
 	}
@@ -119,7 +121,9 @@ func (r *rooms) written(op plan.Op) uint64 {
 	switch op.Verb {
 	case plan.VolumeUpload:
 		return op.Bytes
-	case plan.VolumeCreate, plan.VolumeClone:
+	case plan.VolumeClone:
+		return r.imageSize(op.From)
+	case plan.VolumeCreate:
 		var x lx.StorageVolume
 		if x.Unmarshal(op.XML) != nil {
 			return 0
