@@ -10,8 +10,8 @@ import (
 // A configuration is kept beside what was decided by it, so that the decisions
 // can be taken again when the files have long become others. What is kept has no
 // secret, no place in a file, and none of what only the edges need: options of
-// fence devices, probes and notifications, where a watch listens and stores, and
-// the contents of installations.
+// fence devices, probes and notifications, where a watch listens and stores. Of a
+// template it is only kept that there is one.
 
 // Keep gives a configuration as Kept reads it. Texts are as they are shown: in
 // place of a secret stands Masked.
@@ -51,7 +51,7 @@ var (
 
 // droppedTypes are the types whose values are not kept.
 var droppedTypes = map[reflect.Type]bool{
-	reflect.TypeFor[*Template](): true, reflect.TypeFor[[]Option](): true, reflect.TypeFor[*State](): true, reflect.TypeFor[*Watch](): true, reflect.TypeFor[[]Notify](): true,
+	reflect.TypeFor[[]Option](): true, reflect.TypeFor[*State](): true, reflect.TypeFor[*Watch](): true, reflect.TypeFor[[]Notify](): true,
 }
 
 // setNames is under which name the attributes stand that a block sets: what a

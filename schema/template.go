@@ -102,6 +102,11 @@ func (t *Template) evaluate(self cty.Value) (cty.Value, hcl.Diagnostics) {
 
 // Render gives the text for one guest.
 func (t *Template) Render(self Self) (Text, hcl.Diagnostics) {
+	if t.expr == nil { // of a configuration that Kept has read
+		return Text{}, hcl.Diagnostics{{
+			Severity: hcl.DiagError, Summary: "Not kept", Detail: "The text of a template is not kept with what was decided by it: load the files that it is in.",
+		}}
+	}
 	v, diags := t.evaluate(self.value())
 	if diags.HasErrors() {
 		return Text{}, diags
