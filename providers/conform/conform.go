@@ -190,10 +190,11 @@ func (r *Run) fails(op plan.Op, kind error) error {
 	return err
 }
 
-func (r *Run) view(host string) inventory.View {
+// view waits for a host that does not answer: one whose peer of a migration is
+// cut off, or whose machine is busy, may be late with a listing.
+func (r *Run) view(host string) (v inventory.View) {
 	r.Helper()
-	v := r.Look(host)
-	if !v.Seen {
+	if !r.Until(time.Minute, func() bool { v = r.Look(host); return v.Seen }) {
 		r.Fatalf("%s is not seen: %s", host, v.Why)
 	}
 	return v

@@ -228,9 +228,15 @@ func setMemory(ctx context.Context, j *job) error {
 // the operation.
 const balloonLimit = 10 * time.Second
 
+// balloonRest is how long the memory stays as asked for before the operation is
+// done: until the guest's driver has read the new size it still follows the one
+// before, and may pass by.
+const balloonRest = 2 * time.Second
+
 func (j *job) awaitBalloon(ctx context.Context) error {
 	soon, cancel := context.WithTimeout(ctx, balloonLimit)
 	defer cancel()
+	var since time.Time
 	err := until(soon, poll, func() (bool, error) {
 		have, err := askDomain(soon, j.host.acting, j.op, func(d *lv.Domain) (uint64, error) {
 			i, err := d.GetInfo()
@@ -239,7 +245,12 @@ func (j *job) awaitBalloon(ctx context.Context) error {
 			}
 			return i.Memory, nil
 		})
-		return err == nil && have == j.op.Bytes/1024, err
+		if have != j.op.Bytes/1024 {
+			since = time.Time{}
+		} else if since.IsZero() {
+			since = time.Now()
+		}
+		return err == nil && !since.IsZero() && time.Since(since) >= balloonRest, err
 	})
 	if ctx.Err() == nil && soon.Err() != nil {
 		return nil
