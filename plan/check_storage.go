@@ -10,23 +10,26 @@ import (
 
 // checkDeletes holds every deletion of a volume to this: no process that was seen
 // has it open, or the deletion waits for the operation that ends that process, or
-// moves the guest away. It goes by names in the processes' definitions, and by
+// moves the guest away; and no volume that was seen is backed by it. It goes by names in the processes' definitions, and by
 // nothing that the planner concluded from marks.
 func checkDeletes(p *Plan, in *Input) []string {
 	var found []string
-	var open map[string]map[string]string
+	var open, backed map[string]map[string]string
 	for _, op := range p.Ops {
 		if op.Verb != VolumeDelete {
 			continue
 		}
 		if open == nil {
-			open = opened(in)
+			open, backed = opened(in), backing(in)
 		}
 		hosts := []string{op.Host}
 		if pool := in.Config.Pool(op.Pool); pool != nil && pool.IsShared() {
 			hosts = in.Seen.Hosts()
 		}
 		for _, h := range hosts {
+			if overlay := backed[h][op.Name]; overlay != "" {
+				found = append(found, fmt.Sprintf("volume %s/%s would be deleted on %s while %s is an overlay on it", op.Pool, op.Name, op.Host, overlay))
+			}
 			if guest := open[h][op.Name]; guest != "" && !leaves(p, op, guest, h) {
 				found = append(found, fmt.Sprintf("volume %s/%s would be deleted on %s while %s, which runs on %s, has it open", op.Pool, op.Name, op.Host, guest, h))
 			}
@@ -51,6 +54,27 @@ func opened(in *Input) map[string]map[string]string {
 			}
 			for _, m := range sourceName.FindAllStringSubmatch(f.LiveXML, -1) {
 				out[h][m[1][strings.LastIndexByte(m[1], '/')+1:]] = f.Name
+			}
+		}
+	}
+	return out
+}
+
+// backing are the volumes that others are overlays on, by host and by the last part of
+// their name.
+func backing(in *Input) map[string]map[string]string {
+	out := map[string]map[string]string{}
+	for _, h := range in.Seen.Hosts() {
+		out[h] = map[string]string{}
+		for _, f := range in.View(h).Facts {
+			if f.Class != inventory.Volume {
+				continue
+			}
+			_, rest, is := strings.Cut(f.XML, "<backingStore>")
+			_, rest, named := strings.Cut(rest, "<path>")
+			file, _, _ := strings.Cut(rest, "</path>")
+			if is && named {
+				out[h][file[strings.LastIndexByte(file, '/')+1:]] = f.Name
 			}
 		}
 	}

@@ -53,6 +53,8 @@ const (
 	WishResume WishKind = "resume"
 	// WishHalve: what an unfinished migration left on one host is destroyed.
 	WishHalve WishKind = "halve"
+	// WishDiscard: it has been well for long since its installation, and its old disks go.
+	WishDiscard WishKind = "discard"
 	// WishYield: shut down so that a guest of higher priority has room.
 	WishYield WishKind = "yield"
 	// WishApply: an apply changes it. Nobody wishes for that; the guest is reserved

@@ -105,6 +105,8 @@ type guest struct {
 	yielded  bool
 	storage  bool // its storage was gone: it is resumed in place when that is back
 	doubtful map[string]Instant
+	tidy     Instant // its old disks are not looked at again before; Never: at any time
+	kept     string  // why they were not deleted
 	bothAt   Instant // since when two copies are seen; Never
 	quits    int     // good answers of its host since it shut itself down
 	quitAt   Instant
@@ -184,7 +186,7 @@ type Task struct {
 func newGuest(p *GuestPolicy) *guest {
 	return &guest{
 		name: p.Name, signs: newSigns(Never), sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
-		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, strayed: Never, settleAt: Never, installs: Never, doubtful: map[string]Instant{},
+		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, strayed: Never, settleAt: Never, installs: Never, tidy: Never, doubtful: map[string]Instant{},
 	}
 }
 

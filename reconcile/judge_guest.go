@@ -556,6 +556,8 @@ func runningHere(m *Machine, g *guest) (verdict, bool) {
 		v.wish = m.sweepWish(g, stale)
 	} else if w := m.failback(g, v.state); w != nil {
 		v.wish = w
+	} else {
+		v.wish = m.discard(g, v.state)
 	}
 	return v, true
 }

@@ -435,7 +435,7 @@ func (m *Machine) shut(h *host) string {
 func (m *Machine) gate(g *guest, v verdict) verdict {
 	w := v.wish
 	m.furnish(g, w)
-	if w.Kind == Sweep || w.Kind == Suspend {
+	if w.Kind == Sweep || w.Kind == Suspend || w.Kind == Discard {
 		if again := w.Kind == g.undone && m.now < g.retryAt; again || m.paused || !m.leads {
 			m.wakeGuestAt(g, g.retryAt)
 			v.wish = nil

@@ -72,6 +72,7 @@ type Ladder struct {
 	Restart, Relocate, Reinstall RungPolicy
 	Failback                     bool
 	InstallTimeout               time.Duration
+	Discard                      bool `json:",omitempty"` // old disks go once it has been well for long
 }
 
 // RungPolicy bounds one rung; zero attempts: it is not permitted.
@@ -265,6 +266,7 @@ func ladder(cfg *schema.Config, vm *schema.VM) Ladder {
 	}
 	if r.Reinstall != nil && !vm.PreventDestroy && (vm.Kickstart != nil || len(vm.Disks) > 0 && vm.Disks[0].Image != nil) {
 		l.Reinstall = RungPolicy{r.Reinstall.Attempts, time.Duration(r.Reinstall.Within)}
+		l.Discard = r.Reinstall.OldDisk == "discard"
 	}
 	return l
 }

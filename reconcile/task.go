@@ -98,7 +98,7 @@ func (m *Machine) closed(e Closed) {
 			g.ran = true // from now on the guest is to blame
 		}
 		if t.Kind == Move || !t.Kind.Starts() {
-			m.later(g)
+			m.later(g, t.Kind)
 		}
 	case TimedOut:
 		g.starting = Never
@@ -108,7 +108,7 @@ func (m *Machine) closed(e Closed) {
 		if t.Kind == Anew {
 			g.installs = t.Opened.Add(g.pol.Ladder.InstallTimeout)
 		}
-		m.later(g)
+		m.later(g, t.Kind)
 	case Refused, Dropped:
 		g.starting = Never
 		if counted {
@@ -121,8 +121,10 @@ func (m *Machine) closed(e Closed) {
 			g.attempts = slices.Delete(g.attempts, t.attempt, t.attempt+1)
 		}
 		if e.End == Refused {
-			g.refused = e.Why
-			m.later(g)
+			m.later(g, t.Kind)
+			if t.Kind != Discard {
+				g.refused = e.Why
+			}
 		}
 	}
 	if e.End != Finished {
@@ -142,8 +144,13 @@ func (m *Machine) closed(e Closed) {
 	m.touchGuest(g)
 }
 
-// later puts the next try off.
-func (m *Machine) later(g *guest) {
+// later puts the next try off. That an old disk was not deleted keeps nothing else of
+// the guest waiting.
+func (m *Machine) later(g *guest, kind WishKind) {
+	if kind == Discard {
+		m.keepOld(g, "")
+		return
+	}
 	g.backoff = min(max(g.backoff*2, tryAgain), tryMost)
 	g.retryAt = m.now.Add(g.backoff)
 	m.wakeGuestAt(g, g.retryAt)
@@ -184,6 +191,11 @@ func (m *Machine) finished(g *guest, t *Task) {
 func (m *Machine) unplaced(e Unplaced) {
 	g := m.guests[e.Guest]
 	if g == nil {
+		return
+	}
+	if g.wish != nil && g.wish.Kind == Discard {
+		m.keepOld(g, e.Why)
+		m.touchGuest(g)
 		return
 	}
 	if e.Tried {
@@ -235,6 +247,9 @@ func (m *Machine) MayAct(guest string, on ...string) (Ruling, string) {
 			return No, fmt.Sprintf("%s is not up", name)
 		}
 	}
+	if k == Discard {
+		return m.mayDiscard(g)
+	}
 	return Go, ""
 }
 
@@ -263,7 +278,7 @@ func (m *Machine) check(g *guest) {
 		}
 	}
 	// Of a process that is gone nothing is asked: it would be tried at every instant.
-	if (t.Kind == Again || t.Kind == Elsewhere || t.Kind == Anew) && g.lively() {
+	if (t.Kind == Again || t.Kind == Elsewhere || t.Kind == Anew || t.Kind == Discard) && g.lively() {
 		for i := range g.probes {
 			if g.probes[i].sent <= t.Opened {
 				m.probeGuestAt(g, i, m.now)

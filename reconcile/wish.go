@@ -20,6 +20,7 @@ const (
 	Suspend   = plan.WishSuspend
 	Resume    = plan.WishResume
 	Halve     = plan.WishHalve
+	Discard   = plan.WishDiscard
 	Yield     = plan.WishYield
 	Applied   = plan.WishApply
 )

@@ -88,6 +88,9 @@ func (c *checker) reinstalled(v *VM, r *Recovery) {
 		c.warn("Reinstall that never happens", fmt.Sprintf("%s permits a reinstall, and prevent_destroy forbids it: %s is left failed when the other rungs are spent. Choose a recovery without reinstall, or remove prevent_destroy.", r.Address, v.Address), v.At("prevent_destroy"))
 		return
 	}
+	if r.Reinstall.OldDisk == "discard" && len(v.Probes) == 0 {
+		c.warn("Old disk that is never discarded", fmt.Sprintf("Without a probe nothing says that the new system of %s does its work, so that its old disks are kept whatever old_disk of %s says. Add a probe of what the guest serves, as tcp or http.", v.Address, r.Address), v.Range)
+	}
 	imaged := false
 	data := ""
 	for i := range v.Disks {

@@ -15,11 +15,6 @@ func laterValues(cfg *Config) []unused {
 	if cfg.Cluster.Unfenced == "locks" {
 		out = append(out, unused{"unfenced", "locks", cfg.Cluster.At("unfenced")})
 	}
-	for _, r := range cfg.Recoveries {
-		if i := r.Reinstall; i != nil && i.OldDisk == "discard" {
-			out = append(out, unused{"old_disk = \"discard\"", "old_disk = \"discard\"", i.At("old_disk")})
-		}
-	}
 	if s := cfg.Cluster.State; s != nil && s.Type == "etcd" {
 		out = append(out, unused{"state \"etcd\"", "etcd", s.Range})
 	}

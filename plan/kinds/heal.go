@@ -1,6 +1,8 @@
 package kinds
 
 import (
+	"fmt"
+
 	lx "libvirt.org/go/libvirtxml"
 
 	"3rc/plan"
@@ -51,6 +53,8 @@ func (x *healer) ops(c *plan.Change) []plan.Op {
 		return x.migrate(c)
 	case plan.WishSweep:
 		return x.chain(append(x.destroy(), x.undefine(x.w.Host)))
+	case plan.WishDiscard:
+		return x.discard(c)
 	case plan.WishSuspend:
 		return []plan.Op{x.op(plan.DomainSuspend, x.w.Host)}
 	case plan.WishResume:
@@ -144,8 +148,8 @@ func (x *healer) reinstall(c *plan.Change) []plan.Op {
 			continue
 		}
 		if mv := old.Volume(d.Label); mv != nil && mv.Done {
-			mv.Aside, mv.Delete = true, false
-			replaced[d.Label] = mv.Name
+			mv.Aside, mv.Delete, mv.Discard = true, false, x.discards(mv, host)
+			replaced[d.Label] = fmt.Sprintf("%s (%s)", mv.Name, x.afterwards(mv))
 		}
 		if i == 0 && d.Image != nil && boots(x.r.in.Config, &vm) {
 			if img, ok := x.r.in.Seen.Images[d.Image.Address]; ok && d.Size == 0 {
@@ -163,7 +167,7 @@ func (x *healer) reinstall(c *plan.Change) []plan.Op {
 	}
 	for _, d := range vm.Disks {
 		if now := b.mark.Volume(d.Label); now != nil && replaced[d.Label] != "" {
-			c.Fields = append(c.Fields, plan.Field{Path: "disk." + d.Label, Before: replaced[d.Label] + " (kept)", After: now.Name})
+			c.Fields = append(c.Fields, plan.Field{Path: "disk." + d.Label, Before: replaced[d.Label], After: now.Name})
 		}
 	}
 	want := b.skeleton()

@@ -76,6 +76,11 @@ func exchange(vm *schema.VM, mark *inventory.Mark) []inventory.MarkVolume {
 		}
 		now.Aside, now.Delete = true, !now.Done
 		old.Aside = false
+		for j := range mark.Volumes {
+			if v := &mark.Volumes[j]; v.Disk == now.Disk {
+				v.Discard = false // somebody looks for something on old disks: none goes by itself any more
+			}
+		}
 		back = append(back, *old)
 	}
 	return back

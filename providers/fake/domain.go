@@ -339,18 +339,22 @@ func (t *task) mark(d *domain) error {
 		if err != nil {
 			return err
 		}
-		if d.def, err = definitionOf(s); err != nil {
+		def, err := definitionOf(s)
+		if err != nil {
 			return err
 		}
+		d.def = def
 	}
 	if d.proc != nil {
 		s, err := marked(d.proc.def.xml, t.op.XML)
 		if err != nil {
 			return err
 		}
-		if d.proc.def, err = definitionOf(s); err != nil {
+		def, err := definitionOf(s)
+		if err != nil {
 			return err
 		}
+		d.proc.def = def
 	}
 	t.h.touch()
 	return nil

@@ -156,6 +156,16 @@ func (f *Fleet) Put(host, path, name, content string, capacity uint64) {
 	f.truth.created(f.clock.Now(), x, host, plan.Op{})
 }
 
+// Overlay places an overlay on the file at a path, as if somebody had made it there.
+func (f *Fleet) Overlay(host, path, name, on string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	x := &file{format: "qcow2", backing: on, content: "empty", whole: true}
+	f.host(host).dir(path).put(name, x)
+	f.truth.created(f.clock.Now(), x, host, plan.Op{})
+	f.touch()
+}
+
 // Write is a running guest changing its disks.
 func (f *Fleet) Write(host, guest, text string) {
 	f.mu.Lock()

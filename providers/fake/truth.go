@@ -46,7 +46,7 @@ type Event struct {
 	Changed bool // of a fence order: power was really switched
 	Volume  VolumeID
 	Content string
-	InUse   bool    // of a deletion: a process had the volume open
+	InUse   bool    // of a deletion: a process had the volume open, or another one is an overlay on it
 	Op      plan.Op // what did it, if an operation did
 }
 
@@ -124,7 +124,17 @@ func (l *ledger) know(x *file) {
 
 func (l *ledger) deleted(at time.Duration, x *file, host string, op plan.Op) {
 	x.gone = true
-	l.note(at, Event{Kind: Deleted, Host: host, Volume: x.id, Content: x.content, Op: op, InUse: x.writer != nil || x.readers > 0})
+	l.note(at, Event{Kind: Deleted, Host: host, Volume: x.id, Content: x.content, Op: op, InUse: x.writer != nil || x.readers > 0 || l.backs(x)})
+}
+
+// backs tells whether another volume is an overlay on it.
+func (l *ledger) backs(x *file) bool {
+	for id, other := range l.volumes {
+		if !other.gone && other.backing == x.id.Path && id.Host == x.id.Host {
+			return true
+		}
+	}
+	return false
 }
 
 // Changed counts changes of the world: as long as it stays, nothing has changed.

@@ -201,7 +201,7 @@ func subject(e api.Entry) string {
 var verbs = map[string]string{
 	string(reconcile.Start): "a start", string(reconcile.Again): "a restart", string(reconcile.Elsewhere): "a start elsewhere", string(reconcile.Anew): "a reinstallation",
 	string(reconcile.Stop): "a shutdown", string(reconcile.Move): "a live migration", string(reconcile.Sweep): "the removal of a leftover", string(reconcile.Suspend): "a pause",
-	string(reconcile.Resume): "a resumption", string(reconcile.Halve): "the removal of half a migration", string(reconcile.Yield): "a shutdown to make room", string(reconcile.Applied): "a change by apply",
+	string(reconcile.Resume): "a resumption", string(reconcile.Halve): "the removal of half a migration", string(reconcile.Discard): "the removal of an old disk", string(reconcile.Yield): "a shutdown to make room", string(reconcile.Applied): "a change by apply",
 }
 
 func verbal(kind string) string { return cmp.Or(verbs[kind], kind) }

@@ -120,12 +120,30 @@ func (c *checker) volume(e fake.Event) {
 	switch {
 	case e.Kind == fake.Created && !installing && !along:
 		c.fail("3 no volume", "%s was made, and nothing is being reinstalled", e.Volume)
+	case e.Kind == fake.Deleted && c.rung[guest] == string(plan.WishDiscard):
+		c.discarded(e, vm)
 	case e.Kind == fake.Deleted && (e.InUse || !installing && !(along && c.onlyElsewhere(guest, e.Host))):
 		c.fail("3 no volume", "%s was deleted", e.Volume)
 	case e.Kind == fake.Wrote && !installing && e.Content != "empty": // what an installation that was given up writes later
 		c.fail("3 no volume", "%s was overwritten; it held %q", e.Volume, e.Content)
 	case vm != nil && vm.PreventDestroy && e.Kind != fake.Created:
 		c.fail("9 obeyed", "%s has prevent_destroy, and %s was touched", guest, e.Volume)
+	}
+}
+
+// discarded: an old disk goes only where the files say so, and while the guest has run
+// well on another for min_healthy. What nobody could have noticed, a pause between two
+// probes, does not count.
+func (c *checker) discarded(e fake.Event, vm *schema.VM) {
+	t, up := c.w.cfg.GuestHysteresis(vm), c.w.down[vm.Name]
+	r := c.w.cfg.Recovery(vm).Reinstall
+	switch {
+	case r == nil || r.OldDisk != "discard" || vm.PreventDestroy:
+		c.fail("3 no volume", "%s was deleted, and nobody asked for that", e.Volume)
+	case e.InUse || e.Content == "somebody's":
+		c.fail("3 no volume", "%s was deleted, and is in use, or was not made for %s: it held %q", e.Volume, vm.Name, e.Content)
+	case up.since >= 0 || c.w.now()-up.up < time.Duration(t.MinHealthy) && up.last > time.Duration(t.Interval+t.Timeout):
+		c.fail("3 no volume", "%s was deleted, and %s has not been well for %s", e.Volume, vm.Name, t.MinHealthy)
 	}
 }
 

@@ -56,7 +56,7 @@ func drawFleet(r *rand.Rand) string {
 			p("  relocate { attempts = %d }", 1+r.IntN(3))
 		}
 		if r.IntN(2) > 0 {
-			p("  reinstall { attempts = %d }", 1+r.IntN(2))
+			p("  reinstall {\n    attempts = %d\n    old_disk = %q\n  }", 1+r.IntN(2), []string{"keep", "discard"}[r.IntN(2)])
 		}
 		p("  failback = %q\n}", []string{"never", "auto"}[r.IntN(2)])
 	}

@@ -79,6 +79,8 @@ func stamp(d time.Duration) string {
 type downtime struct {
 	total time.Duration
 	since time.Duration // -1: it runs
+	up    time.Duration // since when it runs
+	last  time.Duration // how long it was down before
 }
 
 // count takes in whether it is down at a time of the rehearsal.
@@ -88,7 +90,7 @@ func (d *downtime) count(down bool, now time.Duration) {
 		d.since = now
 	case !down && d.since >= 0:
 		d.total += now - d.since
-		d.since = -1
+		d.up, d.last, d.since = now, now-d.since, -1
 	}
 }
 

@@ -33,15 +33,16 @@ type Mark struct {
 
 // MarkVolume is a volume that was made for the guest.
 type MarkVolume struct {
-	Pool   string `xml:"pool,attr"`
-	Name   string `xml:"name,attr"`
-	Disk   string `xml:"disk,attr"`
-	Gen    int    `xml:"gen,attr"`
-	Done   bool   `xml:"done,attr"`             // complete; before that it holds nothing of worth
-	Delete bool   `xml:"delete,attr,omitempty"` // on_delete = "delete" as last applied
-	Aside  bool   `xml:"aside,attr,omitempty"`  // no longer a disk of the guest, and kept
-	Base   string `xml:"base,attr,omitempty"`   // the base image that it began as
-	Digest string `xml:"digest,attr,omitempty"` // of a seed's contents, without its secrets
+	Pool    string `xml:"pool,attr"`
+	Name    string `xml:"name,attr"`
+	Disk    string `xml:"disk,attr"`
+	Gen     int    `xml:"gen,attr"`
+	Done    bool   `xml:"done,attr"`              // complete; before that it holds nothing of worth
+	Delete  bool   `xml:"delete,attr,omitempty"`  // on_delete = "delete" as last applied
+	Aside   bool   `xml:"aside,attr,omitempty"`   // no longer a disk of the guest, and kept
+	Discard bool   `xml:"discard,attr,omitempty"` // put aside by an installation, and to be deleted once the guest has been well for long
+	Base    string `xml:"base,attr,omitempty"`    // the base image that it began as
+	Digest  string `xml:"digest,attr,omitempty"`  // of a seed's contents, without its secrets
 }
 
 // ReadMark reads our mark out of a domain's definition; nil if there is none.
