@@ -558,11 +558,12 @@ func (m *Machine) waitsFor(g *guest) string {
 	return ""
 }
 
-// lent is the highest priority of those that wait for a guest.
+// lent is the highest priority of those that wait for a guest: that are held until
+// it is healthy, and not for another reason alone.
 func (m *Machine) lent(g *guest) int {
 	p := g.pol.Priority
 	for _, other := range m.waiters[g.name] {
-		if other.state == Held && !other.gone {
+		if other.state == Held && !other.gone && other.waits != Never && m.now < other.waits.Add(other.pol.AfterTimeout) {
 			p = max(p, other.pol.Priority)
 		}
 	}
