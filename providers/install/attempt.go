@@ -38,6 +38,7 @@ type attempt struct {
 	mu     sync.Mutex
 	began  time.Time
 	stage  string
+	tells  bool   // it reports its stages itself: nothing is guessed
 	result report // the first token
 	lines  lines
 	tail   []string
@@ -67,7 +68,24 @@ func (a *attempt) Hear(p []byte) {
 		}
 		if r, ok := reportIn(line); ok {
 			a.take(r)
+		} else {
+			a.guess(line)
 		}
+	}
+	a.guess(readable(string(a.lines.rest)))
+}
+
+// guess takes a stage from what an installer writes that does not know of 3rc.
+func (a *attempt) guess(line string) {
+	if stage := stageIn(a.ks.Format, line); stage != "" && !a.tells {
+		a.at(stage)
+	}
+}
+
+func (a *attempt) at(stage string) {
+	if a.stage != stage {
+		a.stage = stage
+		a.site.opts.Log("an installer reports", "guest", a.guest.Name, "host", a.host, "stage", stage)
 	}
 }
 
@@ -75,10 +93,8 @@ func (a *attempt) Hear(p []byte) {
 // attempt, or a guess.
 func (a *attempt) take(r report) bool {
 	if r.kind == "stage" {
-		if a.stage != r.detail {
-			a.stage = r.detail
-			a.site.opts.Log("an installer reports", "guest", a.guest.Name, "host", a.host, "stage", r.detail)
-		}
+		a.tells = true
+		a.at(r.detail)
 		return true
 	}
 	if r.nonce != a.self.Nonce {
