@@ -499,9 +499,14 @@ func (m *Machine) fetchWish(g *guest) *Wish {
 // ailing tells whether its probes have brought it down.
 func (g *guest) ailing() bool { return g.counter.judged && !g.counter.up(g.thresholds()) }
 
-// installing: a process may be an installer that an earlier watcher started, or
-// that timed out. It is given its time; without its token nothing that it leaves
-// counts as installed.
+// handover is how long whoever attends to an installer has, after its end, to write
+// that the disk is finished, and to start the guest. An apply that goes past the watch
+// needs seconds for that; the watch that installed at once would install over it.
+const handover = 30 * time.Second
+
+// installing: a process may be an installer that somebody else started, an apply or an
+// earlier watcher, or that timed out. It is given its time; without its token nothing
+// that it leaves counts as installed.
 func installing(m *Machine, g *guest) (verdict, bool) {
 	s := g.here()
 	if s != nil && s.installer && s.fact.State.Live() && g.installs == Never {
@@ -511,19 +516,30 @@ func installing(m *Machine, g *guest) (verdict, bool) {
 	if g.installs == Never || s == nil || g.home.state != Up {
 		return verdict{}, false
 	}
-	if s.fact.State.Live() && m.now < g.installs {
+	live := s.fact.State.Live()
+	if live && !s.installer || !live && !g.unfinished() {
+		g.installs, g.ran = Never, live // it ended well: whoever attended to it has written so, or started the guest
+		m.save()
+		return verdict{}, false
+	}
+	if due := m.now.Add(handover); !live && g.installs > due {
+		g.installs = due
+		m.save()
+	}
+	if m.now < g.installs {
 		m.wakeGuestAt(g, g.installs)
-		return verdict{state: Reinstalling, why: "an installation of which sight was lost may still go on"}, true
+		why := "an installation of which sight was lost may still go on"
+		if !live {
+			why = "its installer has ended, and what came of it is awaited of whoever attended to it"
+		}
+		return verdict{state: Reinstalling, why: why}, true
 	}
 	g.ran = true
-	if !s.fact.State.Live() {
+	if !live {
 		g.installs = Never
 		m.save()
 	}
-	if g.unfinished() {
-		return m.neverFinished(g), true
-	}
-	return m.climb(g, NoRung, "an installation did not end with its token"), true
+	return m.neverFinished(g), true
 }
 
 // neverFinished: a guest is not started from a disk that is half made or half

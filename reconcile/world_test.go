@@ -195,6 +195,7 @@ func (b *bench) readGuest(name string, words []string) *worldGuest {
 			p.Ladder.Relocate = rung()
 		case "reinstall":
 			p.Ladder.Reinstall = rung()
+			p.Ladder.InstallTimeout = 30 * time.Minute
 		case "failback":
 			p.Ladder.Failback = true
 		case "local":
@@ -325,7 +326,7 @@ func (b *bench) remembers() {
 //	anchor 0 good|bad        watcher cut|healed
 //	rival STORE [dead] [gone] [on=h1] [run=2] [cluster=x] [web=SPEC] [unlisted]
 //	web hangs|answers        web probe 0 bad|good
-//	web at h1 running|off|paused|crashed|gone [REASON] [job] [gen=2] [unmade]
+//	web at h1 running|off|paused|crashed|gone [REASON] [job] [gen=2] [unmade] [installer]
 func (b *bench) act() {
 	for _, line := range strings.Split(strings.TrimSpace(b.d.Input), "\n") {
 		f := strings.Fields(line)
@@ -438,7 +439,7 @@ func (b *bench) actGuest(g *worldGuest, f []string) {
 		delete(h.doms, g.policy.Name)
 		return
 	}
-	generation, reason, job, unmade := 1, "", false, false
+	generation, reason, job, unmade, installer := 1, "", false, false, false
 	for _, w := range f[3:] {
 		if n, ok := strings.CutPrefix(w, "gen="); ok {
 			generation = b.number(n)
@@ -446,6 +447,8 @@ func (b *bench) actGuest(g *worldGuest, f []string) {
 			job = true
 		} else if w == "unmade" {
 			unmade = true
+		} else if w == "installer" {
+			installer = true
 		} else {
 			reason = w
 		}
@@ -454,6 +457,9 @@ func (b *bench) actGuest(g *worldGuest, f []string) {
 	fact.Job = job
 	if unmade {
 		fact.XML = strings.ReplaceAll(fact.XML, `done="true"`, `done="false"`)
+	}
+	if installer {
+		fact.LiveXML = "<target name='" + inventory.InstallChannel + "'/>"
 	}
 	h.doms[g.policy.Name] = fact
 }
