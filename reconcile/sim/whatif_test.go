@@ -191,18 +191,19 @@ func horizonOf(cfg *schema.Config, l *whatif.Loss) time.Duration {
 
 // TestWhatIfIsWhatTheWatchDoes holds predictions to what a simulated watch then
 // does, for drawn fleets and every loss of a host, and, where the breaker lets two
-// be lost, of two. RC3_SEED repeats one that failed.
+// be lost, of two. The fleets are the same each time, because a prediction is no
+// promise: RC3_TRIALS draws as many others (make sim), and RC3_SEED repeats one.
 func TestWhatIfIsWhatTheWatchDoes(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("RC3_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	n := 300
+	seed, n := uint64(1), 300
 	if testing.Short() {
 		n = 15
 	}
 	if s := os.Getenv("RC3_TRIALS"); s != "" {
 		n, _ = strconv.Atoi(s)
+		seed = uint64(time.Now().UnixNano())
+	}
+	if s := os.Getenv("RC3_SEED"); s != "" {
+		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
 	losses := 0
 	for i := range uint64(n) {
