@@ -51,18 +51,18 @@ func (f *fleet) source(s sighting, label string) *copied {
 		return nil
 	}
 	p := f.in.Config.Pool(mv.Pool)
-	fact, ok := f.storage(s.host).volumes[mv.Pool+"/"+mv.Name]
+	vol, ok := f.storage(s.host).volumes[mv.Pool+"/"+mv.Name]
 	if p == nil || p.IsShared() || !ok {
 		return nil
 	}
-	x, err := volume(fact)
+	x, err := vol.read()
 	if err != nil {
 		return nil
 	}
 	out := &copied{label: label, volume: *mv, seen: x}
 	var run lx.Domain
 	if run.Unmarshal(s.fact.LiveXML) == nil && run.Devices != nil {
-		if at := findDisk(&run, &disk{label: label, path: seenPath(fact)}); at >= 0 && run.Devices.Disks[at].Target != nil {
+		if at := findDisk(&run, &disk{label: label, path: vol.path()}); at >= 0 && run.Devices.Disks[at].Target != nil {
 			out.device = run.Devices.Disks[at].Target.Dev
 		}
 	}
@@ -119,7 +119,7 @@ func (f *fleet) barsCopies(host string, vm *schema.VM, copies []copied) string {
 		if vm.PreventDestroy {
 			return fmt.Sprintf("has %s/%s left of an earlier move, which prevent_destroy forbids to replace: delete it there (virsh vol-delete)", c.volume.Pool, c.volume.Name)
 		}
-		if x, err := volume(left); err == nil {
+		if x, err := left.read(); err == nil {
 			free[c.volume.Pool] += taken(x)
 		}
 	}

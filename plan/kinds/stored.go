@@ -113,7 +113,7 @@ func (f *fleet) store(found map[string]*Stored, host string, fact inventory.Fact
 		found[key] = x
 	}
 	x.Hosts = append(x.Hosts, host)
-	if v, err := volume(fact); err == nil {
+	if v, err := (&storedVolume{xml: fact.XML}).read(); err == nil {
 		x.Capacity = max(x.Capacity, capacity(v))
 		if v.Allocation != nil {
 			x.Allocation = max(x.Allocation, v.Allocation.Value)

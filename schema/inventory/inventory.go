@@ -106,9 +106,9 @@ func (v View) Of(c Class) []Fact {
 
 // Find returns the object of that class and name. Volumes are found by Volume.
 func (v View) Find(c Class, name string) (Fact, bool) {
-	for _, f := range v.Facts {
-		if f.Class == c && f.Name == name {
-			return f, true
+	for i := range v.Facts {
+		if f := &v.Facts[i]; f.Class == c && f.Name == name {
+			return *f, true
 		}
 	}
 	return Fact{}, false
@@ -116,9 +116,9 @@ func (v View) Find(c Class, name string) (Fact, bool) {
 
 // Volume returns the volume of that name in the pool of that libvirt name.
 func (v View) Volume(pool, name string) (Fact, bool) {
-	for _, f := range v.Facts {
-		if f.Class == Volume && f.Pool == pool && f.Name == name {
-			return f, true
+	for i := range v.Facts {
+		if f := &v.Facts[i]; f.Class == Volume && f.Pool == pool && f.Name == name {
+			return *f, true
 		}
 	}
 	return Fact{}, false

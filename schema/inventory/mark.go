@@ -57,32 +57,31 @@ func ReadMark(domain string) (*Mark, error) {
 	return MetadataMark(metadata)
 }
 
+// readMark is a Mark as it is read: unmarshalling wants names without the prefix.
+type readMark struct {
+	XMLName        xml.Name     `xml:"object"`
+	Cluster        string       `xml:"cluster,attr"`
+	Address        string       `xml:"address,attr"`
+	UUID           string       `xml:"uuid,attr"`
+	Digest         string       `xml:"digest,attr"`
+	Generation     int          `xml:"generation,attr"`
+	PreventDestroy bool         `xml:"prevent_destroy,attr"`
+	Volumes        []MarkVolume `xml:"volume"`
+	Patch          string       `xml:"patch"`
+}
+
 // MetadataMark reads our mark out of a metadata element's contents.
 func MetadataMark(metadata string) (*Mark, error) {
-	start, end, err := findMark(metadata)
+	var m readMark
+	start, _, err := findMark(metadata, func(dec *xml.Decoder, at *xml.StartElement) error { return dec.DecodeElement(&m, at) })
 	if err != nil || start < 0 {
 		return nil, err
-	}
-	// Unmarshalling wants the name without the prefix.
-	var m struct {
-		XMLName        xml.Name     `xml:"object"`
-		Cluster        string       `xml:"cluster,attr"`
-		Address        string       `xml:"address,attr"`
-		UUID           string       `xml:"uuid,attr"`
-		Digest         string       `xml:"digest,attr"`
-		Generation     int          `xml:"generation,attr"`
-		PreventDestroy bool         `xml:"prevent_destroy,attr"`
-		Volumes        []MarkVolume `xml:"volume"`
-		Patch          string       `xml:"patch"`
-	}
-	if err := xml.Unmarshal([]byte(metadata[start:end]), &m); err != nil {
-		return nil, fmt.Errorf("its mark of 3rc cannot be read: %w", err)
 	}
 	return &Mark{Cluster: m.Cluster, Address: m.Address, UUID: m.UUID, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.Volumes, Patch: m.Patch}, nil
 }
 
-// findMark gives the place of our element, or -1.
-func findMark(metadata string) (start, end int, err error) {
+// findMark gives the place of our element, or -1, and has it read.
+func findMark(metadata string, read func(*xml.Decoder, *xml.StartElement) error) (start, end int, err error) {
 	if !strings.Contains(metadata, namespace) {
 		return -1, -1, nil
 	}
@@ -100,7 +99,7 @@ func findMark(metadata string) (start, end int, err error) {
 		switch t := tok.(type) {
 		case xml.StartElement:
 			if depth == 0 && t.Name.Space == namespace && t.Name.Local == "object" {
-				if err := dec.Skip(); err != nil {
+				if err := read(dec, &t); err != nil {
 					return -1, -1, fmt.Errorf("its mark of 3rc cannot be read: %w", err)
 				}
 				return at, int(dec.InputOffset()), nil
@@ -115,7 +114,7 @@ func findMark(metadata string) (start, end int, err error) {
 // With puts the mark into a metadata element's contents, in place of an older
 // one, and leaves what others wrote there as it is.
 func (m Mark) With(metadata string) string {
-	start, end, err := findMark(metadata)
+	start, end, err := findMark(metadata, func(dec *xml.Decoder, _ *xml.StartElement) error { return dec.Skip() })
 	rest := metadata
 	if err == nil && start >= 0 {
 		rest = metadata[:start] + metadata[end:]
