@@ -25,21 +25,27 @@ type placed struct {
 	why    string
 }
 
-// pool finds a pool on the builder's host.
-func (b *builder) pool(p *schema.Pool) hostPool {
-	s := b.f.storage(b.host)
+// placed finds a pool on a host.
+func (f *fleet) placed(p *schema.Pool, host string) placed {
+	s := f.storage(host)
 	out, ok := s.pools[p.Name]
 	if !ok {
-		out = placePool(b.f.in, p, b.host)
+		out = placePool(f.in, p, host)
 		s.pools[p.Name] = out
 	}
+	return out
+}
+
+// pool finds a pool on the builder's host.
+func (b *builder) pool(p *schema.Pool) hostPool {
+	out := b.f.placed(p, b.host)
 	if out.reason != "" {
 		b.refuse(out.reason, "%s", out.why)
 	}
 	return out.at
 }
 
-// placePool finds a pool on a host. Where it is ours and is to be changed,
+// placePool finds a pool as a host has it, or is to have it. Where it is ours and is to be changed,
 // network disks follow the files; files and devices are where they are.
 func placePool(in *plan.Input, p *schema.Pool, host string) placed {
 	out := placed{at: hostPool{name: p.Name, def: &lx.StoragePool{}}}

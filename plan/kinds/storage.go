@@ -23,6 +23,7 @@ type disk struct {
 	label, bus, format, cache string
 	source                    *lx.DomainDiskSource
 	path                      string // of the source, as people read it
+	pool, volume              string // libvirt's names of both
 	cdrom                     bool
 	made                      bool   // its volume is made by this plan
 	attached                  bool   // somebody else's volume
@@ -112,6 +113,7 @@ type hostStorage struct {
 	active  map[string]bool          // by pool
 	volumes map[string]*storedVolume // by POOL/NAME
 	pools   map[string]placed        // by pool: how guests' disks name volumes in it
+	shut    map[string]string        // by pool: why guests cannot open its files
 }
 
 // storedVolume is a volume as one host described it, which is read once, when it
@@ -144,7 +146,7 @@ func (f *fleet) storage(host string) *hostStorage {
 	if s := f.stores[host]; s != nil {
 		return s
 	}
-	s := &hostStorage{active: map[string]bool{}, volumes: map[string]*storedVolume{}, pools: map[string]placed{}}
+	s := &hostStorage{active: map[string]bool{}, volumes: map[string]*storedVolume{}, pools: map[string]placed{}, shut: map[string]string{}}
 	facts := f.in.View(host).Facts
 	for i := range facts {
 		switch fact := &facts[i]; fact.Class {
@@ -266,6 +268,7 @@ func (b *builder) attach(d *schema.Disk, p *schema.Pool, at hostPool, out disk) 
 func (x *disk) name(at hostPool, volume, path string) error {
 	source, err := at.volume(volume, path)
 	x.source, x.path = source, sourceText(source)
+	x.pool, x.volume = at.name, volume
 	return err
 }
 

@@ -75,6 +75,21 @@ type Capacity struct {
 	Memory uint64 `json:"memory"` // bytes
 }
 
+// CPU is a host's processor in libvirt's words: a model of its table, and what the
+// processor has beyond that. The zero value: the host did not say.
+type CPU struct {
+	Model    string `json:"model,omitempty"`
+	Vendor   string `json:"vendor,omitempty"`
+	Features string `json:"features,omitempty"` // beyond the model, sorted, with spaces between them
+}
+
+// QEMU is as whom a host's guests run. The zero value: the host did not say.
+type QEMU struct {
+	User     string `json:"user,omitempty"`     // numeric
+	Group    string `json:"group,omitempty"`    // numeric
+	Confined string `json:"confined,omitempty"` // "apparmor" or "selinux"; "" if by nothing
+}
+
 // View is everything one host reported in one round.
 type View struct {
 	Host     string    `json:"host"`
@@ -88,8 +103,10 @@ type View struct {
 	// Claims are those of all watches, of any cluster, by store. A host whose libvirt
 	// knows no secrets has none.
 	Claims []Claim `json:"claims,omitempty"`
-	// Caps is the host's capabilities document, as far as planning needs it: the
-	// canonical machine of each alias, by emulated type ("kvm", "qemu").
+	CPU    CPU     `json:"cpu,omitzero"`
+	QEMU   QEMU    `json:"qemu,omitzero"`
+	// Machines has the canonical machine of each alias, by emulated type ("kvm",
+	// "qemu").
 	Machines map[string]map[string]string `json:"machines,omitempty"` // "kvm" -> "q35" -> "pc-q35-7.2"
 }
 
