@@ -269,6 +269,12 @@ func (f *fleet) deletion(x *Stored, going []*Stored, given map[string]bool) plan
 		give := (&builder{f: f, vm: &schema.VM{Ident: schema.Ident{Name: s.fact.Name}}, host: s.host, uuid: s.fact.UUID, old: s.mark}).define(s.dom, mark)
 		give.Expect.Digest, give.Provides = plan.DefinitionDigest(s.fact.XML), []string{key}
 		c.Ops = append(c.Ops, give)
+		if s.fact.State.Live() {
+			live := give
+			live.Verb, live.XML, live.Expect = plan.DomainMark, markOf(definedBy(c.Ops)).Bare(), plan.Expect{}
+			live.Requires, live.Provides = []string{key}, nil
+			c.Ops = append(c.Ops, live)
+		}
 	}
 	c.Ops = append(c.Ops, remove)
 	for _, h := range x.Hosts[1:] { // what their libvirt remembers
