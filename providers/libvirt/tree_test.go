@@ -2,6 +2,8 @@ package libvirt
 
 import (
 	"testing"
+
+	"3rc/schema/inventory"
 )
 
 func TestADefinitionCoversWhatItWasMadeFrom(t *testing.T) {
