@@ -5,6 +5,7 @@ import (
 
 	lx "libvirt.org/go/libvirtxml"
 
+	"3rc/schema"
 	"3rc/schema/inventory"
 )
 
@@ -38,6 +39,22 @@ func (w *world) directory(host, pool string, args map[string]string) {
 			panic(err)
 		}
 		x.Target.Permissions = &lx.StoragePoolTargetPermissions{Mode: args["mode"], Owner: args["owner"], Group: args["group"]}
+		f.LiveXML = rendered(&x)
+	})
+}
+
+// available has a host go on saying what a pool had free.
+func (w *world) available(host, pool, size string) {
+	bytes, err := schema.ParseSize(size)
+	if err != nil {
+		panic(err)
+	}
+	w.alter(host, inventory.Pool, pool, func(f *inventory.Fact) {
+		var x lx.StoragePool
+		if err := x.Unmarshal(f.LiveXML); err != nil {
+			panic(err)
+		}
+		x.Available = &lx.StoragePoolSize{Unit: "bytes", Value: uint64(bytes)}
 		f.LiveXML = rendered(&x)
 	})
 }

@@ -157,6 +157,9 @@ func (w *world) command(d *datadriven.TestData) string {
 	case "process": // process HOST GUEST require=FEATURE,…: what its process got of the processor
 		w.process(words[0], words[1], args["require"])
 		return ""
+	case "said": // said HOST POOL free=SIZE: what it had left when libvirt looked last
+		w.available(words[0], words[1], args["free"])
+		return ""
 	case "put":
 		w.fleet.Put(words[0], args["dir"], words[1], "somebody's data", 1<<30)
 		return ""
