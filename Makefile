@@ -89,7 +89,7 @@ golden: setup-build ## write the golden files of the tests anew; read the differ
 	@go run ./cmd/3rc schema -format=markdown > docs/reference.md
 	@git status --short
 
-bench: build setup ## plans of 10, 100 and 500 guests over the raw floor of the same run
+bench: build setup ## plans of 10, 100 and 500 guests over the raw floor of the same run, and of eight hosts at once
 	@mkdir -p bin; go build -o bin/benchmark ./fixtures/benchmark; trap "fixtures/lab/lab down" EXIT; bin/benchmark
 
 RUNS ?= 10
