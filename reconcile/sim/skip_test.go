@@ -194,7 +194,7 @@ type dumper struct {
 	seen map[uintptr]bool
 }
 
-var unknown = map[string]bool{"Machine.now": true, "Machine.expected": true, "Machine.engaged": true, "Machine.out": true, "View.TakenAt": true, "View.Claims": true}
+var unknown = map[string]bool{"Machine.now": true, "Machine.expected": true, "Machine.engaged": true, "Machine.gliding": true, "Machine.out": true, "View.TakenAt": true, "View.Claims": true}
 
 func (d *dumper) say(at string, what any) { d.out = append(d.out, fmt.Sprintf("%s = %v", at, what)) }
 
