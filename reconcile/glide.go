@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"3rc/schema/inventory"
@@ -87,29 +89,48 @@ func (m *Machine) slide() bool {
 	c := w.Calm()
 	answered := m.now.Add(c.Latency)
 	undisturbed := answered < c.Next && !m.blind()
-	batch, asked, asks, ok := m.gliding.batch[:0], m.gliding.asked[:0], false, answered < c.Other
-	for ok && len(m.timers) > 0 && m.timers[0].at == m.now {
-		t := &m.timers[0]
+	batch, asked, asks, ok := m.timers.due(m.gliding.batch[:0], 0, m.now), m.gliding.asked[:0], false, answered < c.Other
+	slices.SortFunc(batch, func(a, b timer) int { return cmp.Compare(a.seq, b.seq) })
+	for i := 0; ok && i < len(batch); i++ {
+		t := &batch[i]
 		glides := m.glides(t, undisturbed, w)
 		ok = glides || m.merelyAsks(t, w)
 		asks = asks || !glides && t.what != wakeBeat
-		batch, asked = append(batch, m.timers.pop()), append(asked, !glides)
+		asked = append(asked, !glides)
 	}
-	m.gliding.batch, m.gliding.asked = batch[:0], asked[:0]
+	m.gliding.batch, m.gliding.asked = batch, asked
 	if !ok || (asks || answered >= c.Next) && len(m.anchors) == 0 || !m.timers.ask(answered, 0) {
-		for _, t := range batch {
-			m.timers.push(t)
-		}
 		return false
 	}
+	m.timers.drop(len(batch), m.now)
 	for i := range batch {
-		if t := &batch[i]; asked[i] {
-			m.due(t)
+		if asked[i] {
+			m.due(&batch[i])
 		} else {
-			m.glide(t, c.Latency)
+			m.glide(&batch[i], c.Latency)
 		}
 	}
 	return true
+}
+
+// due adds to a list the timers that are due at an instant, from the i-th on down.
+func (t timers) due(list []timer, i int, at Instant) []timer {
+	if i >= len(t) || t[i].at > at {
+		return list
+	}
+	return t.due(t.due(append(list, t[i]), 2*i+1, at), 2*i+2, at)
+}
+
+// drop takes those n that are due at an instant out.
+func (t *timers) drop(n int, at Instant) {
+	if n < 16 {
+		for range n {
+			t.pop()
+		}
+		return
+	}
+	*t = slices.DeleteFunc(*t, func(x timer) bool { return x.at <= at })
+	t.restore()
 }
 
 // ask tells whether all timers until an instant are of questions, from the i-th on

@@ -56,6 +56,7 @@ type guest struct {
 	gone bool // no longer in the files
 
 	sights map[string]*sight // by host: what its last View had of it
+	inTurn []*sight          // those, by host; nil: to be made
 	home   *host             // where it is, as far as anyone knows
 	def    *Definition       // as last applied
 
@@ -314,7 +315,7 @@ func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 			continue
 		}
 		s := &sight{host: h, fact: *f, mark: mark, from: sent, installer: f.Installs()}
-		g.sights[h.name] = s
+		g.sighted(h.name, s)
 		h.traces[g] = true
 		m.noticed(g, h, old, s)
 	}
@@ -326,7 +327,7 @@ func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 			if !g.removedBy(h) && (g.home == h || s.whole()) {
 				g.strayed = sent
 			}
-			delete(g.sights, h.name)
+			g.sighted(h.name, nil)
 			delete(h.traces, g)
 			m.touchGuest(g)
 			m.save()

@@ -43,6 +43,7 @@ type World struct {
 	seen        uint64
 	logged      int
 	whole       bool
+	forgets     bool          // no other watch will ever read what this one stores
 	second      time.Duration // since when steps are counted
 	steps       int
 	until       time.Duration            // to which time goes on
@@ -291,18 +292,8 @@ func (w *World) account() {
 	for name, d := range w.down {
 		up := w.fleet.Answers(name)
 		d.count(!up, now)
-		w.apart[name].count(!up || !w.reached(name), now)
+		w.apart[name].count(!up || !w.fleet.Reached(name), now)
 	}
-}
-
-// reached tells whether the network leads to a guest.
-func (w *World) reached(guest string) bool {
-	for _, p := range w.fleet.Guest(guest).Processes {
-		if !p.Half && w.fleet.HostState(p.Host).Network {
-			return true
-		}
-	}
-	return false
 }
 
 func (w *World) downtimeOf(name string) time.Duration {

@@ -209,7 +209,9 @@ func (x *watch) carry(e round.Effect) {
 	w := x.w
 	switch e := e.(type) {
 	case reconcile.Save:
-		*x.memory = x.r.Machine().Memory(w.wall())
+		if !w.forgets {
+			*x.memory = x.r.Machine().Memory(w.wall())
+		}
 	case reconcile.Look:
 		x.aside(x.r.Machine().Resting(e.Host) && x.Silent(e.Host), func() { x.look(e) })
 	case reconcile.ProbeHost:
