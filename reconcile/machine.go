@@ -383,7 +383,7 @@ func (m *Machine) configure(pol *Policy) {
 	if grown {
 		for _, h := range m.order {
 			if h.view != nil {
-				m.sightings(h, h.view, h.viewSent) // what it has may be ours only now
+				m.sightings(h, h.view, h.viewSent, h.viewSent) // what it has may be ours only now
 			}
 		}
 	}
