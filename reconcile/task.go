@@ -410,7 +410,8 @@ func (m *Machine) fresh(h *host) (Ruling, string) {
 }
 
 // excluded: the host lacked the guest in its last View, and a later View of
-// another host had it. What we defined there ourselves, to start it, is no sign that
+// another host had it, or one that was asked for at the same instant, as all hosts
+// are while all is well. What we defined there ourselves, to start it, is no sign that
 // it was there before it ran. since bounds how old the later View may be.
 func (m *Machine) excluded(g *guest, h *host, since Instant) bool {
 	if h.state == Fenced && h.proof != nil {
@@ -438,11 +439,11 @@ func (m *Machine) excluded(g *guest, h *host, since Instant) bool {
 		if g.brought[s.host.name] {
 			continue // it shows where we mean to have it, and not where it was
 		}
-		if s.host != h && s.host.viewSent > last {
+		if s.host != h && s.host.viewSent >= last {
 			return true
 		}
 	}
-	return g.had > last
+	return g.had >= last
 }
 
 // lookLater asks a host again if its last View is older than an instant.
