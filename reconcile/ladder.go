@@ -55,9 +55,6 @@ func (m *Machine) settledQuit(g *guest) bool {
 // gone there, that is to blame, and not the guest.
 func (m *Machine) stuck(g *guest, because string, paused bool) verdict {
 	if missing := m.missing(g, g.home); missing != "" {
-		if unmade := m.unmade(g); unmade != "" {
-			return m.climb(g, Reinstall, because+", and "+unmade+" was never made")
-		}
 		g.storage = true
 		for _, h := range m.order {
 			if h != g.home && h.state == Up && m.missing(g, h) == "" && !h.maintenance() && g.pol.Ladder.Relocate.Attempts > 0 && !g.pol.local() {
@@ -79,23 +76,6 @@ func (m *Machine) stuck(g *guest, because string, paused bool) verdict {
 
 // missing names a volume of the guest that the host does not show, or "".
 func (m *Machine) missing(g *guest, h *host) string { return h.misses(g.volumes()) }
-
-// unmade names a volume that an installation of the guest was to make, and that is
-// not there although its home shows all the others: it will not come back by
-// itself. "" if there is none.
-func (m *Machine) unmade(g *guest) string {
-	name := ""
-	for _, v := range g.volumes() {
-		switch {
-		case g.home.view == nil || g.home.shows(v.Pool, v.Name):
-		case !v.Unmade || !g.home.active(v.Pool):
-			return ""
-		default:
-			name = "volume " + v.Pool + "/" + v.Name
-		}
-	}
-	return name
-}
 
 // missingTo leaves out, of a move, what a live migration brings along.
 func (m *Machine) missingTo(g *guest, h *host, move bool) string {
@@ -145,9 +125,6 @@ func (m *Machine) neutral(g *guest) verdict {
 	missing := m.missing(g, g.home)
 	if missing != "" || (g.yielded || g.unplaced != "") && !g.pol.local() {
 		w.Target, w.Barred = "", m.barred(g, false)
-	}
-	if unmade := m.unmade(g); unmade != "" {
-		return m.climb(g, Reinstall, "its installation did not end: "+unmade+" was never made")
 	}
 	if missing != "" && g.pol.local() {
 		return verdict{state: Held, why: missing + " is gone: it is started when that is back"}
@@ -558,11 +535,12 @@ func (m *Machine) waitsFor(g *guest) string {
 	return ""
 }
 
-// lent is the highest priority of those that wait for a guest.
+// lent is the highest priority of those that wait for a guest: that are held until
+// it is healthy, and not for another reason alone.
 func (m *Machine) lent(g *guest) int {
 	p := g.pol.Priority
 	for _, other := range m.waiters[g.name] {
-		if other.state == Held && !other.gone {
+		if other.state == Held && !other.gone && other.waits != Never && m.now < other.waits.Add(other.pol.AfterTimeout) {
 			p = max(p, other.pol.Priority)
 		}
 	}

@@ -194,7 +194,8 @@ func (r *Run) fails(op plan.Op, kind error) error {
 // cut off, or whose machine is busy, may be late with a listing.
 func (r *Run) view(host string) (v inventory.View) {
 	r.Helper()
-	if !r.Until(time.Minute, func() bool { v = r.Look(host); return v.Seen }) {
+	seen := func() bool { v = r.Look(host); return v.Seen }
+	if !seen() && (r.Until == nil || !r.Until(time.Minute, seen)) {
 		r.Fatalf("%s is not seen: %s", host, v.Why)
 	}
 	return v

@@ -142,8 +142,8 @@ func (r *rehearsed) differ(w *World, l *whatif.Loss) []string {
 		g, _ := w.watch.r.Machine().Guest(f.Guest)
 		at, up := r.up[f.Guest]
 		where := "nowhere"
-		if up {
-			where = w.fleet.Guest(f.Guest).Processes[0].Host
+		if ps := w.fleet.Guest(f.Guest).Processes; up && len(ps) > 0 {
+			where = ps[0].Host
 		}
 		switch {
 		case up != f.Recovered() || up && where != f.To && len(r.hosts) == 1:
