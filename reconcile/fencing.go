@@ -307,18 +307,36 @@ func (m *Machine) switchOn(h *host) {
 			return
 		}
 	}
-	if m.now < h.order.retryAt {
-		m.wakeHostAt(h, h.order.retryAt)
+	if due := max(h.order.retryAt, h.revivable()); m.now < due {
+		m.wakeHostAt(h, due)
 		return
+	}
+	because := "its guests run elsewhere, and its fence block says then = \"on\""
+	if h.relapses > 0 {
+		because += fmt.Sprintf("; attempt %d since it was up, after growing pauses", h.relapses+1)
 	}
 	for _, i := range h.proof.devices {
 		if h.pol.Fences[i].On {
 			h.order.retryAt = m.now.Add(retryMost)
 			m.emit(OrderPower{Host: h.name, Device: i, On: true, Epoch: h.epoch})
-			m.note(Record{Host: h.name, Rule: "order on", Because: "its guests run elsewhere, and its fence block says then = \"on\"", Tell: true})
+			m.note(Record{Host: h.name, Rule: "order on", Because: because, Tell: true})
 			m.wakeHostAt(h, h.order.retryAt)
 		}
 	}
+}
+
+// revivable is when a host that is off may be switched on again: at once, but not
+// one that did nothing with its life so far. A machine whose network is broken
+// would else be power-cycled every few minutes, all night.
+func (h *host) revivable() Instant {
+	if h.relapses == 0 {
+		return Never
+	}
+	pause := retryMost
+	for i := 1; i < h.relapses && pause < reviveMost; i++ {
+		pause *= 2
+	}
+	return h.since.Add(min(pause, reviveMost))
 }
 
 // awaited tells whether a guest of a host that is proven off is still to run

@@ -39,6 +39,9 @@ const (
 	// retryFirst and retryMost are between two rounds of all levels.
 	retryFirst = 5 * time.Second
 	retryMost  = 60 * time.Second
+	// reviveMost is between two attempts to bring a host back by switching it on that
+	// has fallen silent each time. The first wait is retryMost, and it doubles.
+	reviveMost = time.Hour
 )
 
 // host is one host and what is thought of it.
@@ -85,6 +88,7 @@ type host struct {
 	trusted  bool // remembered as up with guests of ours
 	swept    bool
 	moved    bool // in this epoch, a guest of it was started elsewhere
+	relapses int  // how often it lived again and fell silent since it was up
 
 	refreshes  map[string]*refresh // by pool
 	lacking    []string            // active pools in which its last View lacks volumes of guests

@@ -170,7 +170,7 @@ func (m *Machine) enter(h *host, to HostState, rule, because string) {
 	rec := Record{Host: h.name, Rule: rule, From: string(from), To: string(to), Because: because, Tell: tell}
 	switch to {
 	case Up:
-		h.began, h.proof, h.order, h.goodSince, h.moved = Never, nil, fenceOrder{}, Never, false
+		h.began, h.proof, h.order, h.goodSince, h.moved, h.relapses = Never, nil, fenceOrder{}, Never, false, 0
 		m.trust(h)
 	case Suspect:
 		m.readPower(h)
@@ -179,6 +179,7 @@ func (m *Machine) enter(h *host, to HostState, rule, because string) {
 		h.proof = nil
 	case Down:
 		if from == Returning {
+			h.relapses++
 			h.began = m.now
 			m.beginOutage(h)
 			h.l.settle(false, h.t())

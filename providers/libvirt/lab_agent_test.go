@@ -33,7 +33,7 @@ func TestLabAGuestsAddressAndItsMissingAgent(t *testing.T) {
 	if err := s.f.AgentPing(ctx, "h1", "prov-a"); !errors.Is(err, inventory.ErrAgentMissing) {
 		t.Errorf("without a channel: %v", err)
 	}
-	eventually(t, time.Minute, "the guest to boot", func() bool { return guestSays("/uptime") != "" })
+	eventually(t, "the guest to boot", func() bool { return guestSays("/uptime") != "" })
 	lab(t, "exec", "h1", "busybox", "ping", "-c", "1", "-w", "5", guestIP)
 	began := time.Now()
 	list, err := s.f.Addresses(ctx, "h1", "prov-a")

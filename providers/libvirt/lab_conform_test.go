@@ -83,7 +83,7 @@ func (l *labFaults) fault(verb, name string) {
 			l.hung[name] = false
 			return
 		}
-		eventually(l.t, 20*time.Second, "libvirtd to start", func() bool { return exec.Command(labScript, "libvirtd-start", name).Run() == nil })
+		eventually(l.t, "libvirtd to start", func() bool { return exec.Command(labScript, "libvirtd-start", name).Run() == nil })
 	default:
 		l.t.Fatalf("no fault %s", verb)
 	}

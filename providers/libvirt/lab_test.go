@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"3rc/fixtures/lab/labtest"
 	"3rc/plan"
 	"3rc/schema/inventory"
 )
@@ -112,12 +113,12 @@ func (s *labSite) guest(host string) inventory.Fact {
 }
 
 // eventually asks again and again, for what a guest does takes its time.
-func eventually(t testing.TB, limit time.Duration, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), labtest.Patience)
 	defer cancel()
 	if err := until(ctx, poll, func() (bool, error) { return ok(), nil }); err != nil {
-		t.Fatalf("%s: not within %s", what, limit)
+		t.Fatalf("%s: not within %s", what, labtest.Patience)
 	}
 }
 
@@ -258,7 +259,7 @@ func TestLabAGuestsWholeLife(t *testing.T) {
 		t.Errorf("not marked:\n%s", x)
 	}
 	s.done(with(plan.DomainStart, func(o *plan.Op) { o.Expect.Power = plan.IsOff }))
-	eventually(t, time.Minute, "the guest to boot", func() bool { return guestSays("/uptime") != "" })
+	eventually(t, "the guest to boot", func() bool { return guestSays("/uptime") != "" })
 	s.devices(with)
 	s.migrations(with)
 
@@ -292,11 +293,11 @@ func (s *labSite) devices(with func(plan.Verb, func(*plan.Op)) plan.Op) {
 	disk := `<disk type='file' device='disk'><driver name='qemu' type='raw' cache='none'/><source file='` + labDir + `/prov-a-1'/><target dev='vdb' bus='virtio'/><alias name='ua-data'/></disk>`
 	device := func(o *plan.Op) { o.XML = disk }
 	s.done(with(plan.DomainAttach, device))
-	eventually(t, 30*time.Second, "the guest to see the disk", func() bool { return strings.Contains(guestSays("/disks"), "vdb 8388608 ") })
+	eventually(t, "the guest to see the disk", func() bool { return strings.Contains(guestSays("/disks"), "vdb 8388608 ") })
 	s.done(with(plan.DomainBlockGrow, func(o *plan.Op) { o.Device = "vdb"; o.Bytes = 12 << 20 }))
-	eventually(t, 30*time.Second, "the guest to see the larger disk", func() bool { return strings.Contains(guestSays("/disks"), "vdb 12582912 ") })
+	eventually(t, "the guest to see the larger disk", func() bool { return strings.Contains(guestSays("/disks"), "vdb 12582912 ") })
 	s.done(with(plan.DomainDetach, device))
-	eventually(t, 30*time.Second, "the guest to lose the disk", func() bool { return !strings.Contains(guestSays("/disks"), "vdb") })
+	eventually(t, "the guest to lose the disk", func() bool { return !strings.Contains(guestSays("/disks"), "vdb") })
 
 	nic := func(o *plan.Op) {
 		o.XML = `<interface type='bridge'><mac address='52:54:00:99:00:a2'/><source bridge='br0'/><model type='virtio'/></interface>`
@@ -312,7 +313,7 @@ func (s *labSite) devices(with func(plan.Verb, func(*plan.Op)) plan.Op) {
 	s.done(with(plan.DomainDetach, nic))
 
 	s.done(with(plan.DomainMemory, func(o *plan.Op) { o.Bytes = 96 << 20 }))
-	eventually(t, 30*time.Second, "the balloon to fill", func() bool {
+	eventually(t, "the balloon to fill", func() bool {
 		return strings.Contains(s.guest("h1").LiveXML, "<currentMemory unit='KiB'>98304<")
 	})
 	s.done(with(plan.DomainVCPUs, func(o *plan.Op) { o.Count = 2 }))
