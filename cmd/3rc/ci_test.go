@@ -225,7 +225,7 @@ func (r *runner) posted(want string) {
 	r.Helper()
 	c := r.forum.comments
 	if len(c) != 2 || c[0].Body != "Looks good to me." || !strings.HasPrefix(c[1].Body, "<!-- 3rc review -->") || !strings.Contains(c[1].Body, want) {
-		r.Errorf("the comments, wanted ours with %q: %q", want, c)
+		r.Errorf("the comments, wanted ours with %q: %+v", want, c)
 	}
 }
 
