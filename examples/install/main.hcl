@@ -13,6 +13,12 @@ variable "state" {
   description = "Where the watch keeps its memory, its journal and its socket."
 }
 
+variable "shared" {
+  type        = string
+  default     = "/tmp/3rc-lab/shared"
+  description = "The directory that all hosts share."
+}
+
 variable "kernel" {
   type        = string
   default     = "/srv/installer/kernel"
@@ -69,7 +75,7 @@ host "h" {
 pool "shared" {
   type   = "dir"
   shared = true
-  target = "/tmp/3rc-lab/shared"
+  target = var.shared
 }
 
 network "lan" {

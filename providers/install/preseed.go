@@ -60,6 +60,10 @@ func checkPreseed(c *checking) {
 			c.say(0, "the installer asks and waits: %s", need.what)
 		}
 	}
+	// The installer takes the country from the locale, and asks if that has none.
+	if locale, told := has["debian-installer/locale"]; told && !strings.Contains(locale, "_") && has["debian-installer/country"] == "" {
+		c.say(0, "the installer asks where it is, for the locale %s names no country: write d-i debian-installer/locale string en_US.UTF-8, or add d-i debian-installer/country string and a country's code", locale)
+	}
 	if has["debian-installer/exit/halt"] == "true" && has["debian-installer/exit/poweroff"] != "true" {
 		c.say(0, "debian-installer/exit/halt halts, and does not power off: write debian-installer/exit/poweroff boolean true")
 	}
