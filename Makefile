@@ -12,7 +12,7 @@ PURE := ./schema/... ./plan/... ./apply/... ./reconcile/... ./providers/conform/
 FUZZTIME ?= 3m
 TRIALS ?= 1000000
 
-.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench chaos kills failover install-debian clean setup setup-build format lab-test
+.PHONY: help demo test check build lab-up lab-down fuzz mutants sim golden bench chaos kills failover install-debian installs clean setup setup-build format lab-test
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -89,7 +89,7 @@ golden: setup-build ## write the golden files of the tests anew; read the differ
 	@go run ./cmd/3rc schema -format=markdown > docs/reference.md
 	@git status --short
 
-bench: build setup ## plans of 10, 100 and 500 guests over the raw floor of the same run
+bench: build setup ## plans of 10, 100 and 500 guests over the raw floor of the same run, and of eight hosts at once
 	@mkdir -p bin; go build -o bin/benchmark ./fixtures/benchmark; trap "fixtures/lab/lab down" EXIT; bin/benchmark
 
 RUNS ?= 10
@@ -99,6 +99,10 @@ failover: build setup ## how long failover takes: medians of RUNS of each case (
 
 install-debian: build setup ## a minimal Debian installed from nothing by 3rc, with the time of each phase (a quarter of an hour)
 	@fixtures/installer/debian
+
+installs: build setup ## the long tests of installations: ten guests from an image, a local disk of a lost host (half an hour)
+	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
+	RC3_LONG=1 go test -tags lab -count 1 -timeout 60m -v -run 'TestInstalledFromAnImage|TestLocalDiskOfALostHost' ./fixtures/failover
 
 clean: ## build results and caches
 	@rm -rf bin .cache; fixtures/lab/lab clean

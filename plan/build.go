@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -186,6 +187,9 @@ func target(changes []Change, targets []string) []Change {
 		todo = todo[1:]
 		for _, op := range c.Ops {
 			for _, k := range op.Requires {
+				if slices.Contains(by[k], i) {
+					continue // it brings that along itself, as each of the guests that begin as one base image
+				}
 				for _, j := range by[k] {
 					switch {
 					case keep[j]:

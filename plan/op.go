@@ -25,7 +25,7 @@ const (
 	NetworkUpdate   Verb = "network-update" // XML of a DHCP host or range, On: the running network has it from now on, or not; its definition stays
 
 	VolumeAbsent Verb = "volume-absent" // Pool: changes nothing; fails if a volume of that name is there
-	VolumeCreate Verb = "volume-create" // Pool, XML: an empty volume; its name must be free
+	VolumeCreate Verb = "volume-create" // Pool, XML: an empty volume; its name must be free. With Bytes, only if the pool has as many left when libvirt looks again
 	VolumeClone  Verb = "volume-clone"  // Pool, XML, From: a full copy of volume From of the same pool, then grown to Bytes
 	VolumeUpload Verb = "volume-upload" // Pool, XML, Content: made, then filled by a stream. With Text, a SHA-256, one that is there is compared with it instead
 	VolumeGrow   Verb = "volume-grow"   // Pool, Bytes: of a volume that no running guest has

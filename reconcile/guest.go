@@ -170,7 +170,8 @@ type Attempt struct {
 	At     Instant `json:"-"`
 	Host   string  `json:"host"`
 	Counts bool    `json:"counts"`
-	Why    string  `json:"why,omitempty"` // an installation failed
+	Open   bool    `json:"open,omitempty"` // what came of it is not known
+	Why    string  `json:"why,omitempty"`  // an installation failed
 }
 
 // Task is what is under way with a guest. It is stored before it is acted on.

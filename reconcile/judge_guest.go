@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -79,6 +78,7 @@ func (m *Machine) judgeGuest(g *guest) {
 		return
 	}
 	m.locate(g)
+	m.acquit(g)
 	m.resolveDoubts(g)
 	v, name := verdict{}, ""
 	for i := range guestRules {
@@ -101,36 +101,6 @@ func (m *Machine) judgeGuest(g *guest) {
 	}
 	m.put(g, v, name)
 }
-
-// resolveDoubts lets a host go on which an operation timed out: once it is
-// proven off, or has answered for a while and does not have the guest, or is
-// where the guest is.
-func (m *Machine) resolveDoubts(g *guest) {
-	for _, name := range slices.Sorted(maps.Keys(g.doubtful)) {
-		at, h := g.doubtful[name], m.hosts[name]
-		switch {
-		case h == nil || h.state == Fenced && h.proof != nil:
-		case h.state != Up:
-			continue
-		default:
-			due := max(at, h.since).Add(doubtFor)
-			if m.now < due {
-				m.wakeGuestAt(g, due)
-				continue
-			}
-			if s := g.sights[name]; h.viewSent < due || s != nil && s.fact.State.Live() && h != g.home {
-				continue
-			}
-		}
-		delete(g.doubtful, name)
-		m.save()
-	}
-}
-
-// doubtFor is how long a host must have answered before an operation that timed
-// out on it is taken not to come any more: libvirtd carries out what waits in its
-// queue at once when it goes on.
-const doubtFor = 10 * time.Second
 
 // seen lists the sights of a guest, by host.
 func (g *guest) seen() []*sight {

@@ -38,7 +38,7 @@ func (m *Machine) opened(e Opened) {
 		}
 		if e.Kind != Start || counts {
 			g.rung = max(g.rung, rung)
-			g.attempts = append(m.recent(g), Attempt{Rung: rung, At: m.now, Host: e.Target, Counts: counts})
+			g.attempts = append(m.recent(g), Attempt{Rung: rung, At: m.now, Host: e.Target, Counts: counts, Open: true})
 			t.attempt = len(g.attempts) - 1
 			if counts {
 				g.tries++
@@ -78,6 +78,9 @@ func (m *Machine) closed(e Closed) {
 	m.revision++
 	rec := Record{Guest: g.name, Rule: "end " + string(t.Kind), To: t.Target, Because: string(e.End), Not: e.Why, Tell: e.End != Finished && t.Kind != Sweep}
 	counted := t.attempt >= 0 && t.attempt < len(g.attempts)
+	if counted {
+		g.attempts[t.attempt].Open = e.End == TimedOut
+	}
 	switch e.End {
 	case Finished:
 		g.backoff, g.retryAt, g.refused, g.undone = 0, Never, "", ""

@@ -12,6 +12,8 @@ func (c *checker) fleet() {
 	c.hostsApart()
 	c.fenceTargets()
 	c.macs()
+	c.segments()
+	c.leases()
 	eligible := c.allEligible()
 	c.capacity(eligible)
 	for _, g := range c.cfg.Groups {

@@ -38,6 +38,7 @@ type app struct {
 	out, errOut io.Writer
 	log         hclog.Logger
 	agents      *fence.Agents
+	files       *schema.Files // of the configuration that was loaded last
 
 	stop        chan struct{}
 	cancel      context.CancelFunc
@@ -142,6 +143,7 @@ func (a *app) loadDir(dir string) (*schema.Config, error) {
 		return nil, status{code: exitError}
 	}
 	a.tellWarnings(len(diags))
+	a.files = files
 	return cfg, nil
 }
 

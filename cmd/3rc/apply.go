@@ -85,6 +85,9 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 	if !a.jsonOut {
 		p.Render(a.out, plan.Style{Color: a.color(a.out), Verbose: f.verbose})
 	}
+	if err := a.warnOf(cfg, p); err != nil {
+		return err
+	}
 	if p.Pending() == 0 {
 		return a.finish(p, apply.Result{})
 	}

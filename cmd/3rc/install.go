@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -101,9 +102,7 @@ func (a *app) render(name string, f installFlags) error {
 	if host == "" && len(cfg.Hosts) > 0 {
 		host = cfg.Hosts[0].Name
 	}
-	self := install.SelfOf(cfg, vm, host)
-	self.Nonce, self.Callback = "NONCE", "http://CALLBACK"
-	r, err := install.Render(ks, self)
+	r, err := install.Rehearse(cfg, vm, host)
 	if err != nil {
 		return err
 	}
@@ -132,7 +131,7 @@ func (a *app) reinstall(ctx context.Context, name string, f installFlags) error 
 	if err != nil {
 		return err
 	}
-	vm, ks, err := installable(cfg, name)
+	vm, _, err := installable(cfg, name)
 	if err != nil {
 		return err
 	}
@@ -154,8 +153,8 @@ func (a *app) reinstall(ctx context.Context, name string, f installFlags) error 
 	if !a.jsonOut {
 		p.Render(a.out, plan.Style{Color: a.color(a.out)})
 	}
-	if !f.restore {
-		a.warnOf(cfg, vm, ks)
+	if err := a.warnOf(cfg, p); err != nil {
+		return err
 	}
 	watch, err := a.watchOf(ctx, cfg, f.applyFlags)
 	if err == nil && watch == nil {
@@ -175,18 +174,15 @@ func (a *app) reinstall(ctx context.Context, name string, f installFlags) error 
 	return a.carryOut(ctx, cfg, fleet, p, &content.Source{Config: cfg, Images: seen.Images}, f.parallelism)
 }
 
-// warnOf tells what the check of the guest's file finds.
-func (a *app) warnOf(cfg *schema.Config, vm *schema.VM, ks *schema.Kickstart) {
-	self := install.SelfOf(cfg, vm, "HOST")
-	self.Nonce, self.Callback = "NONCE", "http://CALLBACK"
-	r, err := install.Render(ks, self)
-	if err != nil {
-		fmt.Fprintf(a.errOut, "Warning: %v\n", err)
-		return
+// warnOf tells what the check of the files finds that installers would be given.
+func (a *app) warnOf(cfg *schema.Config, p *plan.Plan) error {
+	var vms []*schema.VM
+	for _, vm := range cfg.VMs {
+		if slices.ContainsFunc(p.Ops, func(op plan.Op) bool { return op.Verb == plan.DomainInstall && op.Address == vm.Address }) {
+			vms = append(vms, vm)
+		}
 	}
-	for _, x := range r.Findings {
-		fmt.Fprintf(a.errOut, "Warning: %s, %s\n", ks.Address, x)
-	}
+	return a.tell(a.files, install.Review(cfg, vms))
 }
 
 // planInstall plans what `3rc install` does.

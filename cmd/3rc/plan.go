@@ -70,6 +70,9 @@ func (a *app) plan(c *cobra.Command, f planFlags) error {
 			fmt.Fprintf(a.out, "\nSaved to %s. To do exactly this: 3rc apply %s\n", f.out, f.out)
 		}
 	}
+	if err == nil {
+		err = a.warnOf(cfg, p)
+	}
 	if err == nil && f.detailed && !p.Empty() {
 		return status{code: exitNoted}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"3rc/providers/fence"
+	"3rc/providers/install"
 	"3rc/schema"
 )
 
@@ -25,6 +26,9 @@ func (a *app) validate() error {
 		return err
 	}
 	cfg, scenarios, files, diags := schema.LoadScenarios(os.DirFS(a.chdir), a.options(given))
+	if cfg != nil && !diags.HasErrors() {
+		diags = append(diags, install.Review(cfg, cfg.VMs)...)
+	}
 	open := a.unchecked(cfg)
 	if a.jsonOut {
 		v := validation(files, diags)

@@ -51,18 +51,18 @@ func (f *fleet) source(s sighting, label string) *copied {
 		return nil
 	}
 	p := f.in.Config.Pool(mv.Pool)
-	fact, ok := f.storage(s.host).volumes[mv.Pool+"/"+mv.Name]
+	vol, ok := f.storage(s.host).volumes[mv.Pool+"/"+mv.Name]
 	if p == nil || p.IsShared() || !ok {
 		return nil
 	}
-	x, err := volume(fact)
+	x, err := vol.read()
 	if err != nil {
 		return nil
 	}
 	out := &copied{label: label, volume: *mv, seen: x}
 	var run lx.Domain
 	if run.Unmarshal(s.fact.LiveXML) == nil && run.Devices != nil {
-		if at := findDisk(&run, &disk{label: label, path: seenPath(fact)}); at >= 0 && run.Devices.Disks[at].Target != nil {
+		if at := findDisk(&run, &disk{label: label, path: vol.path()}); at >= 0 && run.Devices.Disks[at].Target != nil {
 			out.device = run.Devices.Disks[at].Target.Dev
 		}
 	}
@@ -106,7 +106,8 @@ func formatOf(x *lx.StorageVolume) string {
 
 // barsCopies says why a host cannot take the copies, "" if it can: there is no room, or
 // prevent_destroy forbids to replace what an earlier move left. What a pool that is
-// not active has is not known before it is.
+// not active has is not known before it is. libvirt says what was free when it
+// looked last; before the copy is made it looks again (the Bytes of VolumeCreate).
 func (f *fleet) barsCopies(host string, vm *schema.VM, copies []copied) string {
 	need := map[string]uint64{} // by pool
 	free := map[string]uint64{} // by what is replaced
@@ -119,7 +120,7 @@ func (f *fleet) barsCopies(host string, vm *schema.VM, copies []copied) string {
 		if vm.PreventDestroy {
 			return fmt.Sprintf("has %s/%s left of an earlier move, which prevent_destroy forbids to replace: delete it there (virsh vol-delete)", c.volume.Pool, c.volume.Name)
 		}
-		if x, err := volume(left); err == nil {
+		if x, err := left.read(); err == nil {
 			free[c.volume.Pool] += taken(x)
 		}
 	}
@@ -129,7 +130,7 @@ func (f *fleet) barsCopies(host string, vm *schema.VM, copies []copied) string {
 			continue
 		}
 		if have := left + free[p.Name]; have < need[p.Name] {
-			return fmt.Sprintf("has %s left in pool %s, and %s would be copied there", schema.Size(have), p.Name, schema.Size(need[p.Name]))
+			return fmt.Sprintf("has %s left in pool %s when libvirt looked last (virsh pool-refresh %s there looks again), and %s would be copied there", schema.Size(have), p.Name, p.Name, schema.Size(need[p.Name]))
 		}
 	}
 	return ""
@@ -160,9 +161,9 @@ func (f *fleet) copyOps(vm *schema.VM, s sighting, move *plan.Op) (before, after
 				size = max(size, sectors(uint64(vm.Disks[i].Size)))
 			}
 		}
-		op.Verb, op.XML = plan.VolumeCreate, marshal(at.newVolume(c.volume.Name, size, formatOf(c.seen)))
+		op.Verb, op.XML, op.Bytes = plan.VolumeCreate, marshal(at.newVolume(c.volume.Name, size, formatOf(c.seen))), taken(c.seen)
 		if c.label == seedDisk {
-			op.Verb, op.Content = plan.VolumeUpload, "seed:"+vm.Address
+			op.Verb, op.Content, op.Bytes = plan.VolumeUpload, "seed:"+vm.Address, 0
 			op.XML = marshal(at.newVolume(c.volume.Name, SeedSize, "raw"))
 		} else {
 			move.Copy = append(move.Copy, c.device)

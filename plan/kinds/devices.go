@@ -23,6 +23,13 @@ func (x *disk) device() string {
 	return "disk"
 }
 
+// named tells whether a source is the disk's volume by the names of pool and
+// volume. Others write it so; AppArmor's helper cannot look into pools, so that
+// such a guest does not start where it confines guests.
+func (x *disk) named(s *lx.DomainDiskSource) bool {
+	return s != nil && s.Volume != nil && x.volume != "" && s.Volume.Pool == x.pool && s.Volume.Volume == x.volume
+}
+
 // findDisk gives the index of a disk, or -1: the one with its alias, or, of a
 // guest that somebody else made, one without an alias of a user's and with its
 // volume.
@@ -37,7 +44,7 @@ func findDisk(d *lx.Domain, x *disk) int {
 		case have.Alias != nil && have.Alias.Name == x.alias():
 			return i
 		case have.Alias != nil && strings.HasPrefix(have.Alias.Name, aliasPrefix):
-		case diskPath(have) == x.path && byPath < 0:
+		case byPath < 0 && (diskPath(have) == x.path || x.named(have.Source)):
 			byPath = i
 		}
 	}
@@ -179,7 +186,7 @@ func needSCSI(d *lx.Domain) {
 // since is there.
 func (b *builder) snapshot(x *disk, have *lx.DomainDisk) {
 	p := diskPath(have)
-	if sameVolume(have.Source, x.source) || x.cdrom || x.made || b.old == nil || x.attached && b.old.Digest != b.digest() {
+	if sameVolume(have.Source, x.source) || x.named(have.Source) || x.cdrom || x.made || b.old == nil || x.attached && b.old.Digest != b.digest() {
 		return
 	}
 	b.refuse(plan.Refused, "disk %q is on %s, and not on its volume %s: somebody took a snapshot or moved it, and what was written since is there. Merge it with virsh blockcommit --pivot, or attach that file with volume =", x.label, p, x.path)

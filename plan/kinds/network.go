@@ -54,6 +54,12 @@ func (k networks) networkOn(in *plan.Input, n *schema.Network, host string, v in
 	start.Provides = []string{key}
 	auto := op(plan.SetAutostart, key+" defined")
 	auto.On = true
+	if !found || fact.State != inventory.StateActive {
+		if why := collides(in, v, want); why != "" {
+			c.Action, c.Reason, c.Note = plan.Hold, plan.Foreign, why
+			return []plan.Change{c}
+		}
+	}
 	if !found {
 		define.XML = marshal(want)
 		c.Action, c.Reason = plan.Create, plan.New

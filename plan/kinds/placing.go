@@ -156,8 +156,8 @@ func (b *barring) of(g *guest) *place.Unfit {
 		take = b.f.copies(g.vm, g.seen[0])
 	}
 	key := strings.Join(needs, "\x00") + "\x01" + bound + "\x01" + why
-	if len(take) > 0 {
-		key += "\x01" + g.vm.Name // its own volumes decide
+	if len(take) > 0 || bound != "" && b.f.takesCPU(g.vm, g.seen[0]) && b.f.unlike() {
+		key += "\x01" + g.vm.Name // its own volumes decide, or its own processor
 	}
 	if m, ok := b.cache[key]; ok {
 		return m
@@ -168,6 +168,9 @@ func (b *barring) of(g *guest) *place.Unfit {
 		if h.Name != bound && no == "" {
 			if no = why; no == "" {
 				no = b.f.barsCopies(h.Name, g.vm, take)
+			}
+			if no == "" && bound != "" {
+				no = b.f.barsCPU(h.Name, g.vm, g.seen[0])
 			}
 		}
 		if no != "" {

@@ -18,30 +18,63 @@ type hostPool struct {
 	def  *lx.StoragePool
 }
 
-// pool finds a pool on the builder's host. Where it is ours and is to be changed,
-// network disks follow the files; files and devices are where they are.
-func (b *builder) pool(p *schema.Pool) hostPool {
-	out := hostPool{name: p.Name, def: &lx.StoragePool{}}
-	if !p.Existing {
-		out.def = poolDefinition(p, "")
+// placed is a pool on one host, or why guests there have no disks in it.
+type placed struct {
+	at     hostPool
+	reason plan.Reason // "": they may have
+	why    string
+}
+
+// placed finds a pool on a host.
+func (f *fleet) placed(p *schema.Pool, host string) placed {
+	s := f.storage(host)
+	out, ok := s.pools[p.Name]
+	if !ok {
+		out = placePool(f.in, p, host)
+		s.pools[p.Name] = out
 	}
-	if fact, ok := b.f.in.View(b.host).Find(inventory.Pool, p.Name); ok {
+	return out
+}
+
+// pool finds a pool on the builder's host.
+func (b *builder) pool(p *schema.Pool) hostPool {
+	out := b.f.placed(p, b.host)
+	if out.reason != "" {
+		b.refuse(out.reason, "%s", out.why)
+	}
+	return out.at
+}
+
+// placePool finds a pool as a host has it, or is to have it. Where it is ours and is to be changed,
+// network disks follow the files; files and devices are where they are.
+func placePool(in *plan.Input, p *schema.Pool, host string) placed {
+	out := placed{at: hostPool{name: p.Name, def: &lx.StoragePool{}}}
+	refuse := func(r plan.Reason, format string, args ...any) {
+		if out.reason == "" {
+			out.reason, out.why = r, fmt.Sprintf(format, args...)
+		}
+	}
+	at := &out.at
+	if !p.Existing {
+		at.def = poolDefinition(p, "")
+	}
+	if fact, ok := in.View(host).Find(inventory.Pool, p.Name); ok {
 		var seen lx.StoragePool
 		switch err := seen.Unmarshal(fact.XML); {
 		case err != nil:
-			b.refuse(plan.Upset, "the definition of pool %q on %s cannot be read: %v", p.Name, b.host, err)
+			refuse(plan.Upset, "the definition of pool %q on %s cannot be read: %v", p.Name, host, err)
 		case p.Existing:
-			out.def = &seen
-		case out.def.Target != nil && targetOf(&seen) != targetOf(out.def):
-			b.refuse(plan.Refused, "pool %q of %s is at %s, and the files say %s: the guest is left as it is", p.Name, b.host, targetOf(&seen), targetOf(out.def))
+			at.def = &seen
+		case at.def.Target != nil && targetOf(&seen) != targetOf(at.def):
+			refuse(plan.Refused, "pool %q of %s is at %s, and the files say %s: the guest is left as it is", p.Name, host, targetOf(&seen), targetOf(at.def))
 		}
 	}
-	out.poolType, out.can = poolTypes[out.def.Type], schema.PoolTypes[out.def.Type]
+	at.poolType, at.can = poolTypes[at.def.Type], schema.PoolTypes[at.def.Type]
 	switch {
-	case out.def.Type == "":
-		b.refuse(plan.Missing, "%s has no pool %q, and existing = true says that 3rc does not make it", b.host, p.Name)
-	case out.disk == nil:
-		b.refuse(plan.Refused, "pool %q of %s is of type %q, which 3rc does not know how to attach disks from", p.Name, b.host, out.def.Type)
+	case at.def.Type == "":
+		refuse(plan.Missing, "%s has no pool %q, and existing = true says that 3rc does not make it", host, p.Name)
+	case at.disk == nil:
+		refuse(plan.Refused, "pool %q of %s is of type %q, which 3rc does not know how to attach disks from", p.Name, host, at.def.Type)
 	}
 	return out
 }
@@ -64,15 +97,6 @@ func (h hostPool) newVolume(name string, bytes uint64, format string) *lx.Storag
 		x.Target.Format = &lx.StorageVolumeTargetFormat{Type: format}
 	}
 	return x
-}
-
-// seenPath is where libvirt saw a volume, "" if it did not say.
-func seenPath(vol inventory.Fact) string {
-	x, err := volume(vol)
-	if err != nil || x.Target == nil {
-		return ""
-	}
-	return x.Target.Path
 }
 
 // sourceText names a disk's source for people, and is the same for the same

@@ -12,9 +12,11 @@ import (
 )
 
 // preflight tells what would fail once it was begun, as far as what was seen says:
-// an interface whose address another guest has is held. Volumes for which a pool
-// has no room are only told, because libvirt says what was free when it looked
-// last, which may be long ago.
+// an interface whose address another guest has is held. The rest is only told, for
+// what was seen does not settle it: volumes for which a pool has no room, because
+// libvirt says what was free when it looked last, which may be long ago;
+// directories that guests may not enter; processors that differ; UEFI variables
+// that stay behind.
 func (f *fleet) preflight(changes []plan.Change) []plan.Change {
 	room := rooms{f: f, left: map[string]uint64{}, had: map[string]uint64{}}
 	for i := range changes {
@@ -28,10 +30,14 @@ func (f *fleet) preflight(changes []plan.Change) []plan.Change {
 				continue
 			}
 		}
-		if why := room.take(c.Ops); why != "" && c.Note != "" {
-			c.Note += "; " + why
-		} else if why != "" {
-			c.Note = why
+		for _, why := range []string{room.take(c.Ops), f.noAccess(c), f.otherCPU(c), f.leavesVariables(c)} {
+			switch {
+			case why == "":
+			case c.Note == "":
+				c.Note = why
+			default:
+				c.Note += "; " + why
+			}
 		}
 	}
 	return changes

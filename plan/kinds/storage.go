@@ -23,6 +23,7 @@ type disk struct {
 	label, bus, format, cache string
 	source                    *lx.DomainDiskSource
 	path                      string // of the source, as people read it
+	pool, volume              string // libvirt's names of both
 	cdrom                     bool
 	made                      bool   // its volume is made by this plan
 	attached                  bool   // somebody else's volume
@@ -82,7 +83,7 @@ func (b *builder) refuse(r plan.Reason, format string, args ...any) {
 // there is none only if all hosts of the pool have it active, and none knows. What a host's libvirtd
 // remembers of a volume may be old, or have been read while another host was
 // making it; volumes only grow, so that the largest answer is the newest.
-func (b *builder) known(p *schema.Pool, name string) (vol inventory.Fact, found, certain bool) {
+func (b *builder) known(p *schema.Pool, name string) (vol *storedVolume, found, certain bool) {
 	asked := []string{b.host}
 	if p.IsShared() {
 		asked = b.f.in.Config.PoolHosts(p)
@@ -95,13 +96,13 @@ func (b *builder) known(p *schema.Pool, name string) (vol inventory.Fact, found,
 			certain = false
 			continue
 		}
-		fact, ok := s.volumes[p.Name+"/"+name]
+		here, ok := s.volumes[p.Name+"/"+name]
 		if !ok {
 			continue
 		}
-		x, err := volume(fact)
+		x, err := here.read()
 		if size := capacity(x); !found || err == nil && size > best {
-			vol, found, best = fact, true, size
+			vol, found, best = here, true, size
 		}
 	}
 	return vol, found, certain
@@ -109,21 +110,50 @@ func (b *builder) known(p *schema.Pool, name string) (vol inventory.Fact, found,
 
 // hostStorage is what one host said of its pools, for looking up.
 type hostStorage struct {
-	active  map[string]bool           // by pool
-	volumes map[string]inventory.Fact // by POOL/NAME
+	active  map[string]bool          // by pool
+	volumes map[string]*storedVolume // by POOL/NAME
+	pools   map[string]placed        // by pool: how guests' disks name volumes in it
+	shut    map[string]string        // by pool: why guests cannot open its files
+}
+
+// storedVolume is a volume as one host described it, which is read once, when it
+// is first asked for.
+type storedVolume struct {
+	xml  string
+	desc *lx.StorageVolume
+	err  error
+}
+
+// read gives the description; with an error, an empty one.
+func (v *storedVolume) read() (*lx.StorageVolume, error) {
+	if v.desc == nil {
+		v.desc = &lx.StorageVolume{}
+		v.err = v.desc.Unmarshal(v.xml)
+	}
+	return v.desc, v.err
+}
+
+// path is where libvirt saw the volume, "" if it did not say.
+func (v *storedVolume) path() string {
+	x, err := v.read()
+	if err != nil || x.Target == nil {
+		return ""
+	}
+	return x.Target.Path
 }
 
 func (f *fleet) storage(host string) *hostStorage {
 	if s := f.stores[host]; s != nil {
 		return s
 	}
-	s := &hostStorage{active: map[string]bool{}, volumes: map[string]inventory.Fact{}}
-	for _, fact := range f.in.View(host).Facts {
-		switch fact.Class {
+	s := &hostStorage{active: map[string]bool{}, volumes: map[string]*storedVolume{}, pools: map[string]placed{}, shut: map[string]string{}}
+	facts := f.in.View(host).Facts
+	for i := range facts {
+		switch fact := &facts[i]; fact.Class {
 		case inventory.Pool:
 			s.active[fact.Name] = fact.State == inventory.StateActive
 		case inventory.Volume:
-			s.volumes[fact.Pool+"/"+fact.Name] = fact
+			s.volumes[fact.Pool+"/"+fact.Name] = &storedVolume{xml: fact.XML}
 		}
 	}
 	f.stores[host] = s
@@ -224,7 +254,7 @@ func (b *builder) attach(d *schema.Disk, p *schema.Pool, at hostPool, out disk) 
 	}
 	path := ""
 	if found {
-		path = seenPath(vol)
+		path = vol.path()
 	}
 	if err := out.name(at, d.Volume, path); err != nil {
 		b.refuse(plan.Missing, "disk %q: %v", d.Label, err)
@@ -238,6 +268,7 @@ func (b *builder) attach(d *schema.Disk, p *schema.Pool, at hostPool, out disk) 
 func (x *disk) name(at hostPool, volume, path string) error {
 	source, err := at.volume(volume, path)
 	x.source, x.path = source, sourceText(source)
+	x.pool, x.volume = at.name, volume
 	return err
 }
 
@@ -261,19 +292,13 @@ func (b *builder) inUse(source *lx.DomainDiskSource) bool {
 	return b.at != nil && b.at.fact.State.Live() && strings.Contains(b.at.fact.LiveXML, text)
 }
 
-func volume(f inventory.Fact) (*lx.StorageVolume, error) {
-	var x lx.StorageVolume
-	err := x.Unmarshal(f.XML)
-	return &x, err
-}
-
 // extent is what a volume group or zpool may round a volume up to. LVM's own
 // extent is 4 MiB; administrators of large groups choose up to 128 MiB.
 const extent = 128 << 20
 
 // size compares a volume's capacity with what the files say.
-func (b *builder) size(d *schema.Disk, at hostPool, vol inventory.Fact, out *disk) {
-	x, err := volume(vol)
+func (b *builder) size(d *schema.Disk, at hostPool, vol *storedVolume, out *disk) {
+	x, err := vol.read()
 	if err != nil || x.Capacity == nil {
 		return
 	}

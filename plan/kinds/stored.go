@@ -113,7 +113,7 @@ func (f *fleet) store(found map[string]*Stored, host string, fact inventory.Fact
 		found[key] = x
 	}
 	x.Hosts = append(x.Hosts, host)
-	if v, err := volume(fact); err == nil {
+	if v, err := (&storedVolume{xml: fact.XML}).read(); err == nil {
 		x.Capacity = max(x.Capacity, capacity(v))
 		if v.Allocation != nil {
 			x.Allocation = max(x.Allocation, v.Allocation.Value)
@@ -269,6 +269,12 @@ func (f *fleet) deletion(x *Stored, going []*Stored, given map[string]bool) plan
 		give := (&builder{f: f, vm: &schema.VM{Ident: schema.Ident{Name: s.fact.Name}}, host: s.host, uuid: s.fact.UUID, old: s.mark}).define(s.dom, mark)
 		give.Expect.Digest, give.Provides = plan.DefinitionDigest(s.fact.XML), []string{key}
 		c.Ops = append(c.Ops, give)
+		if s.fact.State.Live() {
+			live := give
+			live.Verb, live.XML, live.Expect = plan.DomainMark, markOf(definedBy(c.Ops)).Bare(), plan.Expect{}
+			live.Requires, live.Provides = []string{key}, nil
+			c.Ops = append(c.Ops, live)
+		}
 	}
 	c.Ops = append(c.Ops, remove)
 	for _, h := range x.Hosts[1:] { // what their libvirt remembers

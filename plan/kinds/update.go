@@ -171,6 +171,12 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 	later = append(later, b.patchLater(s.fact.LiveXML, fields)...)
 	devOps, devNow, devLater := b.liveDevices(&run)
 	grow, grown := b.growOps(&run)
+	if op, stale := b.liveMark(&run, s, c.Ops); stale {
+		ops = append(ops, op)
+		if len(c.Ops) == 0 {
+			now = append(now, plan.Field{Path: "mark as it runs", Before: "an older one", After: "as defined"})
+		}
+	}
 	ops, now = append(append(ops, devOps...), grow...), append(append(now, devNow...), grown...)
 	for _, f := range devLater {
 		if strings.HasSuffix(f.Path, ".alias") {
@@ -185,6 +191,34 @@ func (b *builder) runningOps(c *plan.Change, s sighting, fields []plan.Field) {
 	if len(later) > 0 && b.vm.AllowRestart && b.vm.State == "running" && len(b.f.unseen) == 0 && s.fact.State == inventory.StateRunning {
 		b.restart(c)
 	}
+}
+
+// liveMark writes the mark of the definition into the process, where it has another
+// one: libvirt leaves that as it was when a running guest is defined anew, and it is
+// all that remains if somebody undefines the guest while it runs.
+func (b *builder) liveMark(run *lx.Domain, s sighting, ops []plan.Op) (plan.Op, bool) {
+	op := b.op(plan.DomainMark)
+	want := s.mark
+	if next := definedBy(ops); next != nil {
+		want = markOf(next)
+	} else if run.Metadata != nil && s.dom.Metadata != nil && run.Metadata.XML == s.dom.Metadata.XML {
+		return op, false
+	}
+	var have *inventory.Mark
+	if run.Metadata != nil {
+		have, _ = inventory.MetadataMark(run.Metadata.XML) // what cannot be read is written anew
+	}
+	op.XML = want.Bare()
+	return op, !want.Same(have)
+}
+
+// markOf is the mark of a definition of ours.
+func markOf(d *lx.Domain) *inventory.Mark {
+	mark, err := inventory.MetadataMark(d.Metadata.XML)
+	if err != nil || mark == nil {
+		panic(fmt.Sprintf("kinds: a definition of ours without a mark that can be read: %v", err))
+	}
+	return mark
 }
 
 // driftsAlone tells whether a facet of the process is compared although the

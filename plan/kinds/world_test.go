@@ -27,6 +27,7 @@ type world struct {
 	cfg    *schema.Config
 	fleet  *fake.Fleet
 	images map[string]inventory.Image
+	told   []func(map[string]inventory.View) // what hosts say of themselves that the fleet in memory has nothing of
 }
 
 func newWorld() *world {
@@ -147,6 +148,18 @@ func (w *world) command(d *datadriven.TestData) string {
 	case "write": // write HOST GUEST TEXT: a running guest changes its disks
 		w.fleet.Write(words[0], words[1], words[2])
 		return ""
+	case "says": // says HOST cpu=VENDOR,MODEL,FEATURE… user=UID confined=apparmor: what a host is
+		w.says(words[0], args)
+		return ""
+	case "directory": // directory HOST POOL mode=… owner=… group=…: the permissions of a pool's directory
+		w.directory(words[0], words[1], args)
+		return ""
+	case "process": // process HOST GUEST require=FEATURE,…: what its process got of the processor
+		w.process(words[0], words[1], args["require"])
+		return ""
+	case "said": // said HOST POOL free=SIZE: what it had left when libvirt looked last
+		w.available(words[0], words[1], args["free"])
+		return ""
 	case "put":
 		w.fleet.Put(words[0], args["dir"], words[1], "somebody's data", 1<<30)
 		return ""
@@ -205,7 +218,11 @@ func diskSources(text string) string {
 }
 
 func (w *world) input() *plan.Input {
-	return &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: w.fleet.Look(), Images: w.images}}
+	views := w.fleet.Look()
+	for _, tell := range w.told {
+		tell(views)
+	}
+	return &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: views, Images: w.images}}
 }
 
 func (w *world) volumes() string {
@@ -359,6 +376,9 @@ func edit(x *lx.Domain, args map[string]string) {
 			x.Metadata = nil
 		case "source":
 			x.Devices.Disks[0].Source = &lx.DomainDiskSource{File: &lx.DomainDiskSourceFile{File: v}}
+		case "volume":
+			pool, name, _ := strings.Cut(v, "/")
+			x.Devices.Disks[0].Source = &lx.DomainDiskSource{Volume: &lx.DomainDiskSourceVolume{Pool: pool, Volume: name}}
 		case "as":
 			x.Name, x.UUID = v, "00000000-0000-0000-0000-00000000c10e"
 		case "uuid":

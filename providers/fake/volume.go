@@ -93,6 +93,10 @@ func (t *task) makeVolume(p *pool, dir *directory) {
 	}
 	full := dir.room > 0 && dir.used()+made.capacity > dir.room
 	copies := op.Verb != plan.VolumeCreate
+	if !copies && dir.room > 0 && dir.used()+op.Bytes > dir.room {
+		t.finish(fmt.Errorf("volume %s: %w", op.Name, ErrNoSpace))
+		return
+	}
 	made.whole = whole && !full && !copies
 	dir.put(op.Name, made)
 	p.learn(op.Name, made)

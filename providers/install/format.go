@@ -32,8 +32,9 @@ var formats = map[string]format{
 // Finding is something in a rendered file that may keep an installation from ending
 // well.
 type Finding struct {
-	Line int // of the rendered file, from 1; 0: of the whole
-	Text string
+	Line    int // of the rendered file, from 1; 0: of the whole
+	Text    string
+	written string // the line
 }
 
 func (f Finding) String() string {
@@ -53,7 +54,11 @@ type checking struct {
 
 func (c *checking) say(line int, text string, args ...any) {
 	line = min(line, len(c.lines)) // a parser may count other ends of lines, too
-	c.found = append(c.found, Finding{line, fmt.Sprintf(text, args...)})
+	f := Finding{Line: line, Text: fmt.Sprintf(text, args...)}
+	if line > 0 {
+		f.written = c.lines[line-1]
+	}
+	c.found = append(c.found, f)
 }
 
 // check looks through a rendered file. It finds what it can name with certainty;

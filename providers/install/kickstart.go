@@ -73,6 +73,10 @@ func (f *ksFile) read() {
 			f.section[within] = true
 		case words[0] == "%include" || words[0] == "%ksappend":
 			f.opaque = true
+		case strings.HasPrefix(words[0], "%%"):
+			within, began = words[0][1:], n
+			f.section[within] = true
+			f.say(n, "%q is no section: a template needs a second %% only before {, so write %q", words[0], within)
 		case strings.HasPrefix(words[0], "%"):
 			f.say(n, "there is no section %s.%s", words[0], schema.DidYouMean(words[0], ksSections))
 		default:

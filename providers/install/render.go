@@ -3,6 +3,7 @@ package install
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -86,8 +87,16 @@ func Render(ks *schema.Kickstart, self schema.Self) (*Rendered, error) {
 		}
 	}
 	out.Findings = check(ks.Format, out.Content.Reveal(), self)
+	if out.Content.Secret {
+		for i, f := range out.Findings {
+			out.Findings[i].Text = quoted.ReplaceAllString(f.Text, "(hidden)")
+		}
+	}
 	return out, nil
 }
+
+// quoted is what a finding repeats of the file.
+var quoted = regexp.MustCompile(`"[^"]*"`)
 
 // tells whether a command line says already where the file is.
 func tells(cmdline string, by []string) bool {

@@ -178,6 +178,9 @@ func createVolume(ctx context.Context, j *job) error {
 	}
 	return j.actLong(ctx, func(c *lv.Connect) error {
 		return withPool(c, j.op.Pool, func(p *lv.StoragePool) error {
+			if err := roomFor(p, j.op.Bytes); err != nil {
+				return err
+			}
 			v, err := p.StorageVolCreateXML(j.op.XML, 0)
 			if err != nil {
 				return err
@@ -185,6 +188,23 @@ func createVolume(ctx context.Context, j *job) error {
 			return v.Free()
 		})
 	})
+}
+
+// roomFor fails if a pool has fewer bytes left than are to be written into the
+// volume that is made. libvirt has just looked at the pool again, for the volume's
+// name; what it said when the plan was made may have been old.
+func roomFor(p *lv.StoragePool, bytes uint64) error {
+	if bytes == 0 {
+		return nil
+	}
+	info, err := p.GetInfo()
+	if err != nil {
+		return err
+	}
+	if info.Available < bytes {
+		return faultf(ErrNoSpace, "the pool has %d MiB left, and %d MiB would be copied into it: nothing was changed, make room there and apply again", info.Available>>20, bytes>>20)
+	}
+	return nil
 }
 
 // cloneVolume copies a volume within its pool, on the host, and then grows the copy.

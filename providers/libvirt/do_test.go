@@ -288,6 +288,19 @@ func TestAVolumeIsNeverMadeOverAnother(t *testing.T) {
 	s.fails(op, ErrNotFound, "no pool none")
 }
 
+func TestAVolumeForWhichThereIsNoRoomIsNotMade(t *testing.T) {
+	s := newSite(t)
+	op := plan.Op{Verb: plan.VolumeCreate, Class: inventory.Volume, Pool: "disks", Name: "copy", XML: volumeXML("copy", "1048576"), Bytes: 1 << 60}
+	s.fails(op, ErrNoSpace, "nothing was changed")
+	if _, ok := s.view().Volume("disks", "copy"); ok {
+		t.Error("it was made")
+	}
+	op.Bytes = 1 << 20
+	if err := s.do(op); err != nil {
+		t.Error(err)
+	}
+}
+
 // noContent is one byte, whatever it is said to be.
 type noContent struct{ size int64 }
 

@@ -131,7 +131,7 @@ func (l looker) node(v *inventory.View) error {
 	if err != nil {
 		return err
 	}
-	v.UUID, v.Hostname, v.Machines = t.uuid, t.hostname, t.machines
+	v.UUID, v.Hostname, v.Machines, v.CPU, v.QEMU = t.uuid, t.hostname, t.machines, t.cpu, t.qemu
 	node, err := ask(l, "the node's size", l.link.conn.GetNodeInfo)
 	if err != nil {
 		return err

@@ -2,6 +2,10 @@ package libvirt
 
 import (
 	"encoding/xml"
+	"slices"
+	"strings"
+
+	"3rc/schema/inventory"
 )
 
 // traits are what a host keeps for as long as its daemon runs. They are asked for
@@ -10,6 +14,8 @@ type traits struct {
 	uuid     string
 	hostname string
 	machines map[string]map[string]string // by "kvm" or "qemu": alias -> canonical
+	cpu      inventory.CPU
+	qemu     inventory.QEMU
 }
 
 func (l looker) traits() (*traits, error) {
@@ -28,7 +34,7 @@ func (l looker) traits() (*traits, error) {
 		return nil, err
 	}
 	if err == nil {
-		if t.uuid, t.machines, err = readCapabilities(text); err != nil {
+		if err := t.read(text); err != nil {
 			return nil, faultf(nil, "the host's capabilities cannot be read: %v", err)
 		}
 	}
@@ -42,8 +48,14 @@ type capabilities struct {
 	Host struct {
 		UUID string `xml:"uuid"`
 		CPU  struct {
-			Arch string `xml:"arch"`
+			Arch     string `xml:"arch"`
+			Model    string `xml:"model"`
+			Vendor   string `xml:"vendor"`
+			Features []struct {
+				Name string `xml:"name,attr"`
+			} `xml:"feature"`
 		} `xml:"cpu"`
+		Confinements []confinement `xml:"secmodel"`
 	} `xml:"host"`
 	Guests []struct {
 		Arch struct {
@@ -62,13 +74,47 @@ type machine struct {
 	Alias     string `xml:",chardata"`
 }
 
-// readCapabilities returns the host's UUID and its machine aliases. Those of the
-// host's own architecture come first: another one's only fill what is missing.
-func readCapabilities(text string) (string, map[string]map[string]string, error) {
+// confinement is one of the ways in which libvirt keeps guests apart.
+type confinement struct {
+	Model  string `xml:"model"`
+	Labels []struct {
+		Type string `xml:"type,attr"`
+		Text string `xml:",chardata"`
+	} `xml:"baselabel"`
+}
+
+// read takes from the capabilities what is used.
+func (t *traits) read(text string) error {
 	var c capabilities
 	if err := xml.Unmarshal([]byte(text), &c); err != nil {
-		return "", nil, err
+		return err
 	}
+	t.uuid, t.machines = c.Host.UUID, c.machines()
+	t.cpu = inventory.CPU{Model: c.Host.CPU.Model, Vendor: c.Host.CPU.Vendor}
+	var features []string
+	for _, f := range c.Host.CPU.Features {
+		features = append(features, f.Name)
+	}
+	slices.Sort(features)
+	t.cpu.Features = strings.Join(features, " ")
+	for _, s := range c.Host.Confinements {
+		switch s.Model {
+		case "apparmor", "selinux":
+			t.qemu.Confined = s.Model
+		case "dac":
+			// A label of every emulated type, as in "+64055:+108": all are alike.
+			if len(s.Labels) > 0 {
+				user, group, _ := strings.Cut(strings.ReplaceAll(s.Labels[0].Text, "+", ""), ":")
+				t.qemu.User, t.qemu.Group = user, group
+			}
+		}
+	}
+	return nil
+}
+
+// machines are the host's machine aliases. Those of the host's own architecture
+// come first: another one's only fill what is missing.
+func (c *capabilities) machines() map[string]map[string]string {
 	out := map[string]map[string]string{}
 	add := func(domain string, list []machine) {
 		for _, m := range list {
@@ -97,5 +143,5 @@ func readCapabilities(text string) (string, map[string]map[string]string, error)
 	if len(out) == 0 {
 		out = nil
 	}
-	return c.Host.UUID, out, nil
+	return out
 }

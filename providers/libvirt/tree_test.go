@@ -2,6 +2,8 @@ package libvirt
 
 import (
 	"testing"
+
+	"3rc/schema/inventory"
 )
 
 func TestADefinitionCoversWhatItWasMadeFrom(t *testing.T) {
@@ -79,13 +81,33 @@ func TestMachinesOfTheHostsOwnArchitectureComeFirst(t *testing.T) {
 <guest><arch name="aarch64"><machine canonical="virt-7.2">virt</machine><machine canonical="wrong">q35</machine><domain type="qemu"/></arch></guest>
 <guest><arch name="x86_64"><machine canonical="pc-q35-7.2">q35</machine><machine>isapc</machine>
   <domain type="qemu"/><domain type="kvm"><machine canonical="pc-q35-7.1">q35</machine></domain></arch></guest></capabilities>`
-	uuid, m, err := readCapabilities(text)
-	if err != nil || uuid != "u" {
-		t.Fatal(uuid, err)
+	var have traits
+	if err := have.read(text); err != nil || have.uuid != "u" {
+		t.Fatal(have.uuid, err)
 	}
 	for _, c := range [][3]string{{"qemu", "q35", "pc-q35-7.2"}, {"kvm", "q35", "pc-q35-7.1"}, {"qemu", "virt", "virt-7.2"}, {"qemu", "isapc", ""}} {
-		if got := m[c[0]][c[1]]; got != c[2] {
+		if got := have.machines[c[0]][c[1]]; got != c[2] {
 			t.Errorf("%s %s: %q, want %q", c[0], c[1], got, c[2])
 		}
+	}
+}
+
+// As libvirt 9.0 writes it on a host with AppArmor, cut to what is read.
+func TestCapabilitiesTellWhoRunsGuestsAndOnWhichProcessor(t *testing.T) {
+	const text = `<capabilities><host><uuid>u</uuid>
+<cpu><arch>x86_64</arch><model>Skylake-Server-IBRS</model><vendor>Intel</vendor><microcode version='1'/>
+  <feature name='vme'/><feature name='avx512vnni'/><pages unit='KiB' size='4'/></cpu>
+<secmodel><model>apparmor</model><doi>0</doi></secmodel>
+<secmodel><model>dac</model><doi>0</doi><baselabel type='kvm'>+64055:+108</baselabel><baselabel type='qemu'>+64055:+108</baselabel></secmodel>
+</host></capabilities>`
+	var have traits
+	if err := have.read(text); err != nil {
+		t.Fatal(err)
+	}
+	if want := (inventory.CPU{Model: "Skylake-Server-IBRS", Vendor: "Intel", Features: "avx512vnni vme"}); have.cpu != want {
+		t.Errorf("the processor is %+v, want %+v", have.cpu, want)
+	}
+	if want := (inventory.QEMU{User: "64055", Group: "108", Confined: "apparmor"}); have.qemu != want {
+		t.Errorf("guests run as %+v, want %+v", have.qemu, want)
 	}
 }

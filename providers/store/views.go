@@ -170,7 +170,7 @@ type key struct {
 func keyOf(f *inventory.Fact) key { return key{f.Class, f.Pool, f.Name} }
 
 func sameHead(a, b *inventory.View) bool {
-	if a.Host != b.Host || a.Seen != b.Seen || a.Why != b.Why || a.UUID != b.UUID || a.Hostname != b.Hostname || a.Capacity != b.Capacity || len(a.Machines) != len(b.Machines) {
+	if a.Host != b.Host || a.Seen != b.Seen || a.Why != b.Why || a.UUID != b.UUID || a.Hostname != b.Hostname || a.Capacity != b.Capacity || a.CPU != b.CPU || a.QEMU != b.QEMU || len(a.Machines) != len(b.Machines) {
 		return false
 	}
 	for kind, machines := range a.Machines {

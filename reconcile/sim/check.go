@@ -314,3 +314,13 @@ func (c *checker) refused(guest string) {
 		b[len(b)-1].free = true
 	}
 }
+
+// acquitted takes back the newest attempt on a host that was lost during it.
+func (c *checker) acquitted(r reconcile.Record) {
+	for i := len(c.began[r.Guest]) - 1; i >= 0; i-- {
+		if b := &c.began[r.Guest][i]; b.host == r.To && !b.free {
+			b.free = true
+			return
+		}
+	}
+}

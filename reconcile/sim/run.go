@@ -157,6 +157,9 @@ func (w *World) decided(r reconcile.Record) {
 	if strings.HasPrefix(r.Rule, "end ") && (r.Because == "refused" || r.Because == "dropped") {
 		w.check.refused(r.Guest)
 	}
+	if r.Rule == "attempt not counted" {
+		w.check.acquitted(r)
+	}
 }
 
 // emitted looks at what the watch asks for, before it is done.

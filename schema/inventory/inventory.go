@@ -75,6 +75,21 @@ type Capacity struct {
 	Memory uint64 `json:"memory"` // bytes
 }
 
+// CPU is a host's processor in libvirt's words: a model of its table, and what the
+// processor has beyond that. The zero value: the host did not say.
+type CPU struct {
+	Model    string `json:"model,omitempty"`
+	Vendor   string `json:"vendor,omitempty"`
+	Features string `json:"features,omitempty"` // beyond the model, sorted, with spaces between them
+}
+
+// QEMU is as whom a host's guests run. The zero value: the host did not say.
+type QEMU struct {
+	User     string `json:"user,omitempty"`     // numeric
+	Group    string `json:"group,omitempty"`    // numeric
+	Confined string `json:"confined,omitempty"` // "apparmor" or "selinux"; "" if by nothing
+}
+
 // View is everything one host reported in one round.
 type View struct {
 	Host     string    `json:"host"`
@@ -88,8 +103,10 @@ type View struct {
 	// Claims are those of all watches, of any cluster, by store. A host whose libvirt
 	// knows no secrets has none.
 	Claims []Claim `json:"claims,omitempty"`
-	// Caps is the host's capabilities document, as far as planning needs it: the
-	// canonical machine of each alias, by emulated type ("kvm", "qemu").
+	CPU    CPU     `json:"cpu,omitzero"`
+	QEMU   QEMU    `json:"qemu,omitzero"`
+	// Machines has the canonical machine of each alias, by emulated type ("kvm",
+	// "qemu").
 	Machines map[string]map[string]string `json:"machines,omitempty"` // "kvm" -> "q35" -> "pc-q35-7.2"
 }
 
@@ -106,9 +123,9 @@ func (v View) Of(c Class) []Fact {
 
 // Find returns the object of that class and name. Volumes are found by Volume.
 func (v View) Find(c Class, name string) (Fact, bool) {
-	for _, f := range v.Facts {
-		if f.Class == c && f.Name == name {
-			return f, true
+	for i := range v.Facts {
+		if f := &v.Facts[i]; f.Class == c && f.Name == name {
+			return *f, true
 		}
 	}
 	return Fact{}, false
@@ -116,9 +133,9 @@ func (v View) Find(c Class, name string) (Fact, bool) {
 
 // Volume returns the volume of that name in the pool of that libvirt name.
 func (v View) Volume(pool, name string) (Fact, bool) {
-	for _, f := range v.Facts {
-		if f.Class == Volume && f.Pool == pool && f.Name == name {
-			return f, true
+	for i := range v.Facts {
+		if f := &v.Facts[i]; f.Class == Volume && f.Pool == pool && f.Name == name {
+			return *f, true
 		}
 	}
 	return Fact{}, false

@@ -57,32 +57,59 @@ func ReadMark(domain string) (*Mark, error) {
 	return MetadataMark(metadata)
 }
 
+// bareMark is a Mark without prefix and namespace: as it is read, and as libvirt
+// takes it for a guest that runs.
+type bareMark struct {
+	XMLName        xml.Name     `xml:"object"`
+	Cluster        string       `xml:"cluster,attr"`
+	Address        string       `xml:"address,attr"`
+	UUID           string       `xml:"uuid,attr,omitempty"`
+	Digest         string       `xml:"digest,attr,omitempty"`
+	Generation     int          `xml:"generation,attr,omitempty"`
+	PreventDestroy bool         `xml:"prevent_destroy,attr,omitempty"`
+	Volumes        []MarkVolume `xml:"volume"`
+	Patch          string       `xml:"patch,omitempty"`
+}
+
+// Bare is the element without prefix and namespace, which virDomainSetMetadata
+// adds by itself.
+func (m Mark) Bare() string {
+	return encode(bareMark{Cluster: m.Cluster, Address: m.Address, UUID: m.UUID, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.ordered(), Patch: m.Patch})
+}
+
+// ordered are the volumes in the one order in which they are written.
+func (m Mark) ordered() []MarkVolume {
+	out := slices.Clone(m.Volumes)
+	sort.Slice(out, func(i, j int) bool {
+		a, b := out[i], out[j]
+		if a.Disk != b.Disk {
+			return a.Disk < b.Disk
+		}
+		return a.Gen < b.Gen
+	})
+	return out
+}
+
+func encode(mark any) string {
+	var b bytes.Buffer
+	if err := xml.NewEncoder(&b).Encode(mark); err != nil {
+		panic("inventory: cannot encode a mark: " + err.Error())
+	}
+	return b.String()
+}
+
 // MetadataMark reads our mark out of a metadata element's contents.
 func MetadataMark(metadata string) (*Mark, error) {
-	start, end, err := findMark(metadata)
+	var m bareMark
+	start, _, err := findMark(metadata, func(dec *xml.Decoder, at *xml.StartElement) error { return dec.DecodeElement(&m, at) })
 	if err != nil || start < 0 {
 		return nil, err
-	}
-	// Unmarshalling wants the name without the prefix.
-	var m struct {
-		XMLName        xml.Name     `xml:"object"`
-		Cluster        string       `xml:"cluster,attr"`
-		Address        string       `xml:"address,attr"`
-		UUID           string       `xml:"uuid,attr"`
-		Digest         string       `xml:"digest,attr"`
-		Generation     int          `xml:"generation,attr"`
-		PreventDestroy bool         `xml:"prevent_destroy,attr"`
-		Volumes        []MarkVolume `xml:"volume"`
-		Patch          string       `xml:"patch"`
-	}
-	if err := xml.Unmarshal([]byte(metadata[start:end]), &m); err != nil {
-		return nil, fmt.Errorf("its mark of 3rc cannot be read: %w", err)
 	}
 	return &Mark{Cluster: m.Cluster, Address: m.Address, UUID: m.UUID, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.Volumes, Patch: m.Patch}, nil
 }
 
-// findMark gives the place of our element, or -1.
-func findMark(metadata string) (start, end int, err error) {
+// findMark gives the place of our element, or -1, and has it read.
+func findMark(metadata string, read func(*xml.Decoder, *xml.StartElement) error) (start, end int, err error) {
 	if !strings.Contains(metadata, namespace) {
 		return -1, -1, nil
 	}
@@ -100,7 +127,7 @@ func findMark(metadata string) (start, end int, err error) {
 		switch t := tok.(type) {
 		case xml.StartElement:
 			if depth == 0 && t.Name.Space == namespace && t.Name.Local == "object" {
-				if err := dec.Skip(); err != nil {
+				if err := read(dec, &t); err != nil {
 					return -1, -1, fmt.Errorf("its mark of 3rc cannot be read: %w", err)
 				}
 				return at, int(dec.InputOffset()), nil
@@ -115,7 +142,7 @@ func findMark(metadata string) (start, end int, err error) {
 // With puts the mark into a metadata element's contents, in place of an older
 // one, and leaves what others wrote there as it is.
 func (m Mark) With(metadata string) string {
-	start, end, err := findMark(metadata)
+	start, end, err := findMark(metadata, func(dec *xml.Decoder, _ *xml.StartElement) error { return dec.Skip() })
 	rest := metadata
 	if err == nil && start >= 0 {
 		rest = metadata[:start] + metadata[end:]
@@ -125,19 +152,8 @@ func (m Mark) With(metadata string) string {
 
 // String is the element.
 func (m Mark) String() string {
-	m.Space = namespace
-	sort.Slice(m.Volumes, func(i, j int) bool {
-		a, b := m.Volumes[i], m.Volumes[j]
-		if a.Disk != b.Disk {
-			return a.Disk < b.Disk
-		}
-		return a.Gen < b.Gen
-	})
-	var b bytes.Buffer
-	if err := xml.NewEncoder(&b).Encode(m); err != nil {
-		panic("kinds: cannot encode a mark: " + err.Error())
-	}
-	return b.String()
+	m.Space, m.Volumes = namespace, m.ordered()
+	return encode(m)
 }
 
 // Volume gives the volume that is the disk now.
@@ -187,4 +203,12 @@ func (m *Mark) Copy() Mark {
 // object: a clone or a copy that kept the metadata is somebody else's.
 func (m *Mark) Of(cluster, uuid string) bool {
 	return m != nil && m.Cluster == cluster && (m.UUID == "" || m.UUID == uuid)
+}
+
+// Same tells whether two marks say the same.
+func (m *Mark) Same(other *Mark) bool {
+	if m == nil || other == nil {
+		return m == other
+	}
+	return m.String() == other.String()
 }

@@ -25,7 +25,7 @@ network "nat" {
 }
 network "route" {
   mode    = "route"
-  bridge  = "virbr7"
+  bridge  = "virbr8"
   address = "fd00:1::1/64"
   dhcp {
     start = "fd00:1::10"
