@@ -40,7 +40,7 @@ check: format ## format, vet, staticcheck, floors and pure tests: for every save
 
 # What check looks at is looked at once, with the rest: nothing is run twice.
 test: setup format ## all tests, the lab included
-	@go vet -tags lab ./... && go tool staticcheck -tags lab ./...
+	@go vet -tags lab ./... && go vet -tags lab,long ./fixtures/installer && go tool staticcheck -tags lab ./...
 	@CGO_ENABLED=0 go test -timeout 30m $(PURE)
 	@go test $$(go list ./cmd/... ./providers/... | grep -vxF "$$(go list $(PURE))") ./fixtures/floors ./fixtures/mutants
 	@$(MAKE) --no-print-directory lab-test
@@ -100,8 +100,10 @@ failover: build setup ## how long failover takes: medians of RUNS of each case (
 install-debian: build setup ## a minimal Debian installed from nothing by 3rc, with the time of each phase (a quarter of an hour)
 	@fixtures/installer/debian
 
-installs: build setup ## the long tests of installations: ten guests from an image, a local disk of a lost host (half an hour)
+installs: build setup ## the long tests of installations: ten guests from an image, a local disk of a lost host, Debian's installer and cloud-init (half an hour)
+	@for part in debian-initrd cloud-disk; do fixtures/installer/installer $$part >/dev/null; done
 	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
+	go test -tags lab,long -count 1 -timeout 60m -v ./fixtures/installer; \
 	RC3_LONG=1 go test -tags lab -count 1 -timeout 60m -v -run 'TestInstalledFromAnImage|TestLocalDiskOfALostHost' ./fixtures/failover
 
 clean: ## build results and caches

@@ -299,6 +299,9 @@ func (m *Machine) switchOn(h *host) {
 	if h.proof == nil || !h.proof.ordered || m.breaking() != "" || h.maintenance() {
 		return
 	}
+	if !slices.ContainsFunc(h.proof.devices, func(i int) bool { return h.pol.Fences[i].On }) {
+		return
+	}
 	for _, g := range m.listed {
 		if (g.home == h || g.lossOf == h && g.loss == h.epoch) && m.awaited(g) {
 			return

@@ -56,8 +56,15 @@ type guest struct {
 	gone bool // no longer in the files
 
 	sights map[string]*sight // by host: what its last View had of it
-	home   *host             // where it is, as far as anyone knows
-	def    *Definition       // as last applied
+	inTurn []*sight          // those, by host; nil: to be made
+	// had is when the newest View was asked for that had it on a host off which it was
+	// taken since, as before it is started elsewhere.
+	had Instant
+	// brought are the hosts on which we defined it to start it there, and on which it
+	// has not run since.
+	brought map[string]bool
+	home    *host       // where it is, as far as anyone knows
+	def     *Definition // as last applied
 
 	state GuestState
 	why   string
@@ -185,8 +192,8 @@ type Task struct {
 
 func newGuest(p *GuestPolicy) *guest {
 	return &guest{
-		name: p.Name, signs: newSigns(Never), sights: map[string]*sight{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
-		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, strayed: Never, settleAt: Never, installs: Never, tidy: Never, doubtful: map[string]Instant{},
+		name: p.Name, signs: newSigns(Never), sights: map[string]*sight{}, brought: map[string]bool{}, counter: newCounter(), good: Never, wake: Never, ignore: Never, grace: Never, since: Never,
+		lostAt: Never, waits: Never, retryAt: Never, bothAt: Never, quitAt: Never, starting: Never, strayed: Never, had: Never, settleAt: Never, installs: Never, tidy: Never, doubtful: map[string]Instant{},
 	}
 }
 
@@ -281,11 +288,12 @@ func (m *Machine) seen(h *host, v *inventory.View, sent Instant) {
 		inventory.Sort(own.Facts)
 		v = &own
 	}
+	before := h.viewSent
 	h.view, h.viewSent = v, sent
 	m.identify(h, v.UUID)
 	m.heardClaims(h, v)
 	if !same {
-		m.sightings(h, v, sent)
+		m.sightings(h, v, before, sent)
 	}
 	m.shown(h)
 	if h.state == Returning || h.removed {
@@ -299,7 +307,9 @@ func sameFacts(a, b []inventory.Fact) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
-func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
+// sightings finds our guests in a View; the one before it was asked for at another
+// instant.
+func (m *Machine) sightings(h *host, v *inventory.View, before, sent Instant) {
 	found := map[*guest]bool{}
 	m.revision++
 	for i := range v.Facts {
@@ -317,7 +327,7 @@ func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 			continue
 		}
 		s := &sight{host: h, fact: *f, mark: mark, from: sent, installer: f.Installs()}
-		g.sights[h.name] = s
+		g.sighted(h.name, s)
 		h.traces[g] = true
 		m.noticed(g, h, old, s)
 	}
@@ -329,7 +339,10 @@ func (m *Machine) sightings(h *host, v *inventory.View, sent Instant) {
 			if !g.removedBy(h) && (g.home == h || s.whole()) {
 				g.strayed = sent
 			}
-			delete(g.sights, h.name)
+			if !g.brought[h.name] && before > g.had {
+				g.had = before
+			}
+			g.sighted(h.name, nil)
 			delete(h.traces, g)
 			m.touchGuest(g)
 			m.save()
@@ -386,6 +399,10 @@ func (m *Machine) noticed(g *guest, h *host, old, s *sight) {
 	}
 	if s.whole() && s.runs() {
 		g.ran = true
+		if len(g.brought) > 0 {
+			clear(g.brought)
+			m.save()
+		}
 		if g.ranOn != h.name {
 			g.ranOn = h.name
 			m.save()
@@ -633,71 +650,4 @@ func (m *Machine) countGuest(g *guest, a Answer, sent Instant) {
 // that was asked for later. What is refused was answered, and needs no voucher.
 func (m *Machine) vouched(g *guest, sent Instant) bool {
 	return g.home.goodL >= sent || m.now.Sub(sent) < g.thresholds().Timeout/2
-}
-
-// massFall notices when the probes of many guests turn bad at once: then the
-// probes are to be doubted, not the guests.
-type massFall struct {
-	on  bool
-	bad map[*guest]Instant // since when the probes of a guest that was well are bad
-}
-
-const (
-	massWindow = 60 * time.Second
-	massLeast  = 5
-)
-
-// turned follows what a guest's probes say, before it is counted.
-func (m *Machine) turned(g *guest, a Answer) {
-	_, was := m.mass.bad[g]
-	switch {
-	case a == Good && was:
-		delete(m.mass.bad, g)
-	case a == Bad && !was && g.answered:
-		if m.mass.bad == nil {
-			m.mass.bad = map[*guest]Instant{}
-		}
-		m.mass.bad[g] = m.now
-		m.wakeAt(timer{at: m.now.Add(massWindow), what: wakeMass})
-	default:
-		return
-	}
-	m.settleMass()
-}
-
-// settleMass finds out whether more than half of the probed guests turned bad
-// within the window; while that holds, those that are bad still count.
-func (m *Machine) settleMass() {
-	probed := 0
-	for _, g := range m.listed {
-		if len(g.probes) > 0 && g.lively() && g.home.state == Up && g.pol.State == "running" {
-			probed++
-		}
-	}
-	n := 0
-	for g, at := range m.mass.bad {
-		switch {
-		case g.gone || !g.lively() || g.home.state != Up:
-			delete(m.mass.bad, g)
-		case m.mass.on || m.now.Sub(at) < massWindow:
-			n++
-		}
-	}
-	on := n >= massLeast && 2*n > probed
-	if on == m.mass.on {
-		return
-	}
-	m.mass.on = on
-	m.allGuests = true
-	if !on {
-		m.note(Record{Rule: "probes believed again", Because: "no more than half of the probed guests are bad", Tell: true})
-		return
-	}
-	for g := range m.mass.bad {
-		g.counter.settle(true, g.thresholds())
-		for i := range g.probes {
-			g.probes[i].answer = Unknown
-		}
-	}
-	m.note(Record{Rule: "probes doubted", Because: "more than half of the probed guests turned bad within 60 s, by their probes alone", Not: "no guest is restarted for its probes", Tell: true})
 }

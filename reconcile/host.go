@@ -245,7 +245,7 @@ func (s *signs) heard(sent Instant, a Answer) {
 func (s *signs) note(sent Instant, fall int) {
 	s.ring = append(s.ring, sign{sent: sent})
 	if n := len(s.ring); n > fall {
-		s.ring = append(s.ring[:0:0], s.ring[n-fall:]...)
+		s.ring = s.ring[:copy(s.ring, s.ring[n-fall:])]
 	}
 }
 

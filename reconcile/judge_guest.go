@@ -104,17 +104,22 @@ func (m *Machine) judgeGuest(g *guest) {
 
 // seen lists the sights of a guest, by host.
 func (g *guest) seen() []*sight {
-	out := make([]*sight, 0, len(g.sights))
-	for _, s := range g.sights {
-		out = append(out, s)
-	}
-	slices.SortFunc(out, func(a, b *sight) int {
-		if a.host.name < b.host.name {
-			return -1
+	if g.inTurn == nil && len(g.sights) > 0 {
+		for _, s := range g.sights {
+			g.inTurn = append(g.inTurn, s)
 		}
-		return 1
-	})
-	return out
+		slices.SortFunc(g.inTurn, func(a, b *sight) int { return strings.Compare(a.host.name, b.host.name) })
+	}
+	return g.inTurn
+}
+
+// sighted keeps what was seen of it on a host; nil: nothing.
+func (g *guest) sighted(host string, s *sight) {
+	if g.inTurn = nil; s == nil {
+		delete(g.sights, host)
+		return
+	}
+	g.sights[host] = s
 }
 
 // awaiting tells whether Views of hosts that a task touched are still to come.

@@ -264,7 +264,7 @@ func (m *Machine) dead(h *host) {
 		if s := g.sights[h.name]; s != nil && s.fact.State.Live() {
 			gone := *s
 			gone.fact.State, gone.fact.Reason, gone.fact.LiveXML, gone.fact.Job = inventory.StateOff, "unknown", "", false
-			g.sights[h.name] = &gone
+			g.sighted(h.name, &gone)
 			m.touchGuest(g)
 		}
 	}
@@ -353,7 +353,7 @@ func (m *Machine) release(h *host) {
 	delete(m.unwell, h)
 	delete(m.doubted, h)
 	for _, g := range m.listed {
-		delete(g.sights, h.name)
+		g.sighted(h.name, nil)
 		delete(h.traces, g)
 	}
 	m.index()

@@ -61,6 +61,8 @@ type Machine struct {
 	volumes    map[string][]string // see required; nil: to be made
 	volumesRev int
 	crowded    bool // a refresh waits for the end of another
+
+	gliding gliding
 }
 
 // anchor is one thing that the watcher must reach to believe its own eyes.
@@ -142,7 +144,9 @@ func (m *Machine) Step(ev Event, now Instant) []Effect {
 	default:
 		panic(fmt.Sprintf("reconcile: no event is a %T", ev))
 	}
-	m.elapse()
+	if !m.slide() {
+		m.elapse()
+	}
 	m.settle()
 	return m.take()
 }
@@ -379,7 +383,7 @@ func (m *Machine) configure(pol *Policy) {
 	if grown {
 		for _, h := range m.order {
 			if h.view != nil {
-				m.sightings(h, h.view, h.viewSent) // what it has may be ours only now
+				m.sightings(h, h.view, h.viewSent, h.viewSent) // what it has may be ours only now
 			}
 		}
 	}

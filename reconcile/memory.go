@@ -60,6 +60,8 @@ type GuestMemory struct {
 	Quit       bool                 `json:"quit,omitempty"`
 	Task       *TaskMemory          `json:"task,omitempty"`
 	Doubtful   map[string]time.Time `json:"doubtful,omitempty"`
+	Had        time.Time            `json:"had,omitzero"`
+	Brought    []string             `json:"brought,omitempty"` // hosts on which it was defined to be started, and has not run
 	Flap       FlapMemory           `json:"flap"`
 	LostAt     time.Time            `json:"lost_at,omitzero"`
 	GoodAt     time.Time            `json:"good_at,omitzero"`
@@ -166,6 +168,7 @@ func (g *guest) memory(c clock) GuestMemory {
 	if g.task != nil {
 		gm.Task = &TaskMemory{*g.task, c.time(g.task.Opened)}
 	}
+	gm.Brought, gm.Had = slices.Sorted(maps.Keys(g.brought)), c.time(g.had)
 	if len(g.doubtful) > 0 {
 		gm.Doubtful = map[string]time.Time{}
 		for h, at := range g.doubtful {
@@ -231,6 +234,10 @@ func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 	for _, a := range gm.Attempts {
 		a.At = c.instant(a.Time)
 		g.attempts = append(g.attempts, a.Attempt)
+	}
+	g.had = c.instant(gm.Had)
+	for _, name := range gm.Brought {
+		g.brought[name] = true
 	}
 	for name, at := range gm.Doubtful {
 		g.doubtful[name] = c.instant(at)

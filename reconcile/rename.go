@@ -75,7 +75,7 @@ func (m *Machine) rename(old, h *host) {
 				g.settle[i] = h
 			}
 		}
-		delete(g.sights, old.name)
+		g.sighted(old.name, nil)
 	}
 	delete(m.hosts, old.name)
 	delete(m.unwell, old)

@@ -28,6 +28,9 @@ func (m *Machine) opened(e Opened) {
 	}
 	if e.Kind.Starts() {
 		g.starting = m.now
+		if g.home == nil || g.home.name != e.Target {
+			g.brought[e.Target] = true
+		}
 		counts := w != nil && w.Counts
 		if e.Kind == Start && g.owed == e.Target {
 			// What is left of a relocation: it had got as far as its definition.
@@ -177,6 +180,7 @@ func (m *Machine) finished(g *guest, t *Task) {
 		}
 	}
 	if t.Kind.Starts() {
+		clear(g.brought)
 		g.installs = Never
 		g.good, g.storage = Never, false
 		g.lostAt = Never
@@ -424,7 +428,10 @@ func (m *Machine) fresh(h *host) (Ruling, string) {
 }
 
 // excluded: the host lacked the guest in its last View, and a later View of
-// another host had it. since bounds how old the later View may be.
+// another host had it, or one that was asked for at the same instant, as all hosts
+// are while all is well. What we defined there ourselves, to start it, is no sign that
+// it was there before it ran; a host that is up was seen a moment ago, and stands in
+// nobody's way for that. since bounds how old the later View may be.
 func (m *Machine) excluded(g *guest, h *host, since Instant) bool {
 	if h.state == Fenced && h.proof != nil {
 		return true
@@ -448,11 +455,14 @@ func (m *Machine) excluded(g *guest, h *host, since Instant) bool {
 		}
 	}
 	for _, s := range g.sights {
-		if s.host != h && s.host.viewSent > last {
+		if g.brought[s.host.name] && h.state != Up {
+			continue // it shows where we mean to have it, and not where it was
+		}
+		if s.host != h && s.host.viewSent >= last {
 			return true
 		}
 	}
-	return false
+	return g.had >= last
 }
 
 // lookLater asks a host again if its last View is older than an instant.

@@ -112,44 +112,49 @@ func (m *Machine) elapse() {
 		if t.host != nil && m.hosts[t.host.name] != t.host || t.g != nil && m.guests[t.g.name] != t.g {
 			continue // it was let go meanwhile; its name may be in use again
 		}
-		switch t.what {
-		case wakeLook:
-			if t.host.nextLook == t.at {
-				m.look(t.host)
-			}
-		case wakeProbe:
-			if t.n < len(t.host.probes) && t.host.probes[t.n].next == t.at {
-				m.probeHost(t.host, t.n)
-			}
-		case wakePower:
-			if t.host.nextPower == t.at {
-				m.readPower(t.host)
-			}
-		case wakeGuest:
-			if t.n < len(t.g.probes) && t.g.probes[t.n].next == t.at {
-				m.probeGuest(t.g, t.n)
-			}
-		case wakeAnchor:
-			if t.n < len(m.anchors) && m.anchors[t.n].next == t.at {
-				m.askAnchor(t.n)
-			}
-		case wakeBeat:
-			if m.nextBeat == t.at {
-				m.beat()
-			}
-		case wakeClaim:
-			m.judgeRivals()
-		case wakeHost:
-			m.touch(t.host)
-		case wakeVM:
-			m.touchGuest(t.g)
-		case wakeFence:
-			m.fenceOverdue(t.host, t.n)
-		case wakeMass:
-			m.settleMass()
-		case wakeSave:
-			m.changed = m.changed || m.unsaved
-		case wakeBreaker: // judged in any case
+		m.due(&t)
+	}
+}
+
+// due does what a timer is for.
+func (m *Machine) due(t *timer) {
+	switch t.what {
+	case wakeLook:
+		if t.host.nextLook == t.at {
+			m.look(t.host)
 		}
+	case wakeProbe:
+		if t.n < len(t.host.probes) && t.host.probes[t.n].next == t.at {
+			m.probeHost(t.host, t.n)
+		}
+	case wakePower:
+		if t.host.nextPower == t.at {
+			m.readPower(t.host)
+		}
+	case wakeGuest:
+		if t.n < len(t.g.probes) && t.g.probes[t.n].next == t.at {
+			m.probeGuest(t.g, t.n)
+		}
+	case wakeAnchor:
+		if t.n < len(m.anchors) && m.anchors[t.n].next == t.at {
+			m.askAnchor(t.n)
+		}
+	case wakeBeat:
+		if m.nextBeat == t.at {
+			m.beat()
+		}
+	case wakeClaim:
+		m.judgeRivals()
+	case wakeHost:
+		m.touch(t.host)
+	case wakeVM:
+		m.touchGuest(t.g)
+	case wakeFence:
+		m.fenceOverdue(t.host, t.n)
+	case wakeMass:
+		m.settleMass()
+	case wakeSave:
+		m.changed = m.changed || m.unsaved
+	case wakeBreaker: // judged in any case
 	}
 }

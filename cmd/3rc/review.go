@@ -36,6 +36,7 @@ const reviewGarbage = 400
 
 type reviewFlags struct {
 	base, head, format string
+	journal            string
 	worktree, detailed bool
 	seed               uint64
 }
@@ -54,6 +55,7 @@ func (a *app) reviewCommand() *cobra.Command {
 	c.Flags().StringVar(&f.head, "head", "HEAD", "the new revision")
 	c.Flags().BoolVar(&f.worktree, "worktree", false, "the new revision is the work tree, committed or not")
 	c.Flags().StringVar(&f.format, "format", "text", "text, markdown or json")
+	c.Flags().StringVar(&f.journal, "journal", "", "measured times from this journal (default: that of state.path, if there is one)")
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit 2 if something gets worse")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "of everything that is random in scenarios")
 	_ = c.RegisterFlagCompletionFunc("base", a.completeRefs)
@@ -115,9 +117,13 @@ func (a *app) review(ctx context.Context, f reviewFlags) error {
 	} else if old, _, diags = a.side(was, settings); old.Config == nil {
 		h.Notes = append(h.Notes, fmt.Sprintf("The configuration of %s does not load (%s), so that there is nothing to compare with.", h.Base, plural(len(diags.Errs()), "error")))
 	}
+	times, err := measuredTimes(new.Config, f.journal)
+	if err != nil {
+		return err
+	}
 	// A hundred rehearsals leave much behind, and the program ends soon.
 	defer debug.SetGCPercent(debug.SetGCPercent(reviewGarbage))
-	r := review.Make(old, new, review.Options{Seed: f.seed, Parallel: runtime.GOMAXPROCS(0)})
+	r := review.Make(old, new, review.Options{Seed: f.seed, Parallel: runtime.GOMAXPROCS(0), Times: &times})
 	switch f.format {
 	case "json":
 		err = a.printJSON(r.Document(h))

@@ -206,6 +206,14 @@ func TestReviewFindsItsRevisions(t *testing.T) {
 	if code != 0 || !strings.Contains(out, `"format_version": "1.0"`) {
 		t.Errorf("%d %s", code, out)
 	}
+	journal, err := filepath.Abs(labJournal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, said, code := r.review("infra/ha", "-base", "main", "-journal", journal)
+	if want := "times go by what the journal has measured: start of "; code != 0 || !strings.Contains(out, want) {
+		t.Errorf("measured times: %d:\n%s%s", code, out, said)
+	}
 	r.write("infra/new/main.hcl", "cluster \"new\" {}\nhost \"h\" {\n  uri      = \"qemu+tls://h/system\"\n  capacity = { cpus = 1, memory = \"1GiB\" }\n  fence \"manual\" {}\n}\n")
 	r.commit("a new directory")
 	out, _, code = r.review("infra/new", "-base", "main")
@@ -230,6 +238,7 @@ func TestReviewSaysWhatIsWrong(t *testing.T) {
 		{`-base: there is no commit "mian" in this repository. Did you mean "main"?`, exitError, []string{"-base", "mian"}},
 		{`-head: there is no commit "nowhere"`, exitError, []string{"-base", "main", "-head", "nowhere"}},
 		{`-base: there is no commit "--all"`, exitError, []string{"-base=--all"}},
+		{"-journal: the journal cannot be read", exitError, []string{"-base", "main", "-head", "main", "-journal", "nowhere"}},
 		{"-format is text, markdown or json", exitError, []string{"-base", "main", "-format", "html"}},
 		{"give one of the two", exitError, []string{"-base", "main", "-worktree", "-head", "main"}},
 		{`neither revision declares a variable "nothing"`, exitError, []string{"-base", "main", "-head", "main", "-var", "nothing=1"}},

@@ -93,12 +93,11 @@ func BenchmarkLosses(b *testing.B) {
 		name string
 		f    Fleet
 		k    int
-	}{{"100x5000", f, 1}, {"100x5000-full", full, 1}, {"100x5000-k=2", f, 2}} {
+	}{{"100x5000", f, 1}, {"100x5000-full", full, 1}, {"20x200-k=2", benchFleet(20, 200), 2}} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				for range EachLoss(c.f, c.k) {
-				}
+				lossesOf(c.f, c.k)
 			}
 		})
 	}

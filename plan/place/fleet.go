@@ -100,10 +100,3 @@ type Unplaced struct {
 	Guest    string
 	Refusals []Refusal
 }
-
-// A Loss is what becomes of the guests if Hosts are lost together.
-type Loss struct {
-	Hosts    []string
-	Placed   []Move
-	Unplaced []Unplaced
-}

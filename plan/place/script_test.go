@@ -17,8 +17,8 @@ import (
 //	change           hosts, guests and groups that replace those of the same name, or join the fleet
 //	place            what Place answers; with "apply" the moves are carried out
 //	must guest=NAME  whether the guest must leave
-//	losses k=N       what Losses answers
-//	losses by=LABEL  what LossesBy answers
+//	losses k=N       what a Rehearsal answers for every k hosts that are lost together
+//	losses by=LABEL  the same for all hosts with one value of a label
 //
 // The lines are
 //
@@ -61,15 +61,15 @@ func TestScripts(t *testing.T) {
 }
 
 func tellLosses(t *testing.T, d *datadriven.TestData, f Fleet) string {
-	var losses []Loss
+	var losses []outcome
 	if d.HasArg("by") {
 		var label string
 		d.ScanArgs(t, "by", &label)
-		losses = LossesBy(f, label)
+		losses = lossesBy(f, label)
 	} else {
 		var k int
 		d.ScanArgs(t, "k", &k)
-		losses = Losses(f, k)
+		losses = lossesOf(f, k)
 	}
 	var b strings.Builder
 	for _, l := range losses {

@@ -389,6 +389,15 @@ func (t *Times) text() string {
 	}
 	out := fmt.Sprintf("Times: start %s, fence order %s, stop %s, installation %s, as `3rc test` assumes; %s; hosts are lost half an interval after their last good answer.",
 		Span(t.Start), Span(t.Order), Span(t.Stop), Span(t.Install), boot)
+	if of := t.FromJournal(); of != "" {
+		out += " Measured, from the journal: " + of + "."
+	}
+	return out
+}
+
+// FromJournal says what was measured, and of how many, as "start of 3 guests, order
+// of 2 hosts"; "" if nothing was.
+func (t *Times) FromJournal() string {
 	var parts []string
 	for _, what := range []string{"start", "boot", "install", "order"} {
 		if n := len(t.Measured.kinds()[what]); n > 0 {
@@ -399,8 +408,5 @@ func (t *Times) text() string {
 			parts = append(parts, fmt.Sprintf("%s of %s", what, count(n, of)))
 		}
 	}
-	if len(parts) > 0 {
-		out += " Measured, from the journal: " + strings.Join(parts, ", ") + "."
-	}
-	return out
+	return strings.Join(parts, ", ")
 }

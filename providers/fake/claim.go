@@ -31,15 +31,20 @@ func (f *Fleet) Keep(host string, c inventory.Claim) {
 		h.claims = map[string]keptClaim{}
 	}
 	h.claims[c.Cluster+"\x00"+c.Store] = keptClaim{c, h.reign}
+	h.listed = nil
 }
 
-// claimed lists the claims that the host's libvirtd has.
+// claimed lists the claims that the host's libvirtd has. The list is given out
+// again until another claim is kept.
 func (h *host) claimed() []inventory.Claim {
-	var out []inventory.Claim
+	if h.listed != nil && h.listedIn == h.reign {
+		return h.listed
+	}
+	h.listed, h.listedIn = nil, h.reign
 	for _, key := range slices.Sorted(maps.Keys(h.claims)) {
 		if k := h.claims[key]; k.reign == h.reign {
-			out = append(out, k.claim)
+			h.listed = append(h.listed, k.claim)
 		}
 	}
-	return out
+	return h.listed
 }

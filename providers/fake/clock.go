@@ -1,6 +1,9 @@
 package fake
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Clock gives the fleet its time; nothing happens but through it.
 type Clock interface {
@@ -17,6 +20,8 @@ type Queue struct {
 	now  time.Duration
 	next uint64
 	due  []due
+
+	asking bool
 }
 
 type due struct {
@@ -24,6 +29,8 @@ type due struct {
 	seq  uint64
 	f    func()
 	over *bool // true by then: nothing is done
+
+	asking bool // it comes of a question
 }
 
 // before tells which of two comes first.
@@ -32,6 +39,7 @@ func (d due) before(o due) bool { return d.at < o.at || d.at == o.at && d.seq < 
 // push and pop keep a binary heap by hand: container/heap would make two
 // allocations of each event, and a rehearsal has millions.
 func (q *Queue) push(d due) {
+	d.asking = q.asking
 	q.due = append(q.due, d)
 	i := len(q.due) - 1
 	for i > 0 {
@@ -97,6 +105,31 @@ func (q *Queue) Next() (time.Duration, bool) {
 func (q *Queue) Hangs(over *bool) bool {
 	_, ok := q.Next()
 	return ok && q.due[0].over == over
+}
+
+// Asking marks all that is pushed while f runs as what comes of a question: it
+// changes nothing in the world.
+func (q *Queue) Asking(f func()) {
+	q.asking = true
+	f()
+	q.asking = false
+}
+
+// Coming is when the next thing is due, and the next that was not pushed by Asking,
+// but for those that hang on a sign; the end of time if there is none.
+func (q *Queue) Coming(but *bool) (next, other time.Duration) {
+	next, other = math.MaxInt64, math.MaxInt64
+	for i := range q.due {
+		d := &q.due[i]
+		if d.at >= other || d.void() || d.over != nil && d.over == but {
+			continue
+		}
+		next = min(next, d.at)
+		if !d.asking {
+			other = d.at
+		}
+	}
+	return next, other
 }
 
 // Soonest is when the next thing is due but for those that hang on one sign.

@@ -60,7 +60,9 @@ type host struct {
 	local    map[string]*directory
 	room     uint64 // bytes that each local directory takes; 0: any
 
-	claims map[string]keptClaim // by cluster and store
+	claims   map[string]keptClaim // by cluster and store
+	listed   []inventory.Claim    // those of the run listedIn; nil: to be made
+	listedIn int
 
 	seen cachedView
 }

@@ -172,6 +172,16 @@ func (f *Fleet) Answers(guest string) bool {
 	return false
 }
 
+// Reached tells whether the network leads to a guest: to the host of a process that
+// is no half.
+func (f *Fleet) Reached(guest string) bool {
+	g := f.guests[guest]
+	return g != nil && slices.ContainsFunc(g.procs, func(p *process) bool { return p.copy() && p.h.networked() })
+}
+
+// networked tells whether a host's network is whole.
+func (h *host) networked() bool { return !h.cut && !h.apart && h.silent == "" }
+
 // Guest is all there is of a guest.
 func (f *Fleet) Guest(name string) GuestTruth {
 	var out GuestTruth
@@ -201,7 +211,7 @@ func (p *process) truth() ProcessTruth {
 // HostState is how a host is.
 func (f *Fleet) HostState(name string) HostTruth {
 	h := f.host(name)
-	return HostTruth{Power: h.powered, Booted: h.powered && h.booted, Network: !h.cut && !h.apart && h.silent == "", Libvirtd: h.daemon, Ends: h.reign}
+	return HostTruth{Power: h.powered, Booted: h.powered && h.booted, Network: h.networked(), Libvirtd: h.daemon, Ends: h.reign}
 }
 
 // Volume is a volume that exists or existed; false if none ever did.

@@ -58,20 +58,27 @@ func (r *Review) losses(was, is *schema.Config, o Options) {
 	if o.Most == 0 {
 		o.Most = mostLosses
 	}
+	if o.Times == nil {
+		t := whatif.Assumed()
+		o.Times = &t
+	}
 	k := max(1, is.Cluster.Tolerate)
 	l := &Losses{K: k}
-	after, err := rehearse(is, k, o.Most, &l.After)
+	after, err := rehearse(is, k, o, &l.After)
 	if err != nil {
 		r.Notes = append(r.Notes, "What becomes of guests when hosts are lost is not shown: "+err.Error()+".")
 		return
 	}
 	var before map[string]whatif.Loss
 	if was != nil {
-		if before, err = rehearse(was, k, o.Most, &l.Before); err != nil {
+		if before, err = rehearse(was, k, o, &l.Before); err != nil {
 			r.Notes = append(r.Notes, "Of the old revision, losses of hosts are not shown: "+err.Error()+".")
 		}
 	}
 	r.Losses = l
+	if of := o.Times.FromJournal(); of != "" {
+		r.Notes = append(r.Notes, "When hosts are lost, times go by what the journal has measured: "+of+".")
+	}
 	names := map[string]bool{}
 	for n := range before {
 		names[n] = true
@@ -98,14 +105,14 @@ func (r *Review) losses(was, is *schema.Config, o Options) {
 	})
 }
 
-func rehearse(cfg *schema.Config, k, most int, m *Matrix) (map[string]whatif.Loss, error) {
+func rehearse(cfg *schema.Config, k int, o Options, m *Matrix) (map[string]whatif.Loss, error) {
 	rooms, err := kinds.Drawn(cfg)
 	if err != nil {
 		return nil, err
 	}
-	f := whatif.New(cfg, rooms, whatif.Assumed())
-	if n := f.Combinations(k); n > most {
-		return nil, fmt.Errorf("there are %d losses of %s, and at most %d are rehearsed", n, hosts(k), most)
+	f := whatif.New(cfg, rooms, *o.Times)
+	if n := f.Combinations(k); n > o.Most {
+		return nil, fmt.Errorf("there are %d losses of %s, and at most %d are rehearsed", n, hosts(k), o.Most)
 	}
 	m.Known, m.Homeless = true, f.Homeless()
 	out := map[string]whatif.Loss{}

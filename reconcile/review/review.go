@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"3rc/plan/whatif"
 	"3rc/schema"
 )
 
@@ -29,7 +30,7 @@ type Review struct {
 	Warnings, Cleared []Warning
 	Losses            *Losses // nil: the hosts of neither revision say what they hold
 	Scenarios         []Scenario
-	Notes             []string // what could not be compared, and why
+	Notes             []string // what could not be compared, and why; what was measured
 }
 
 // Warning is a danger of the files.
@@ -43,6 +44,8 @@ type Warning struct {
 type Options struct {
 	Seed     uint64
 	Parallel int // scenarios rehearsed at a time
+	// Times are how long things take when hosts are lost; nil: as assumed.
+	Times *whatif.Times
 	// Most bounds the losses that are rehearsed on each side; 0: 5,000.
 	Most int
 }

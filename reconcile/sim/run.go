@@ -43,8 +43,10 @@ type World struct {
 	seen        uint64
 	logged      int
 	whole       bool
+	forgets     bool          // no other watch will ever read what this one stores
 	second      time.Duration // since when steps are counted
 	steps       int
+	until       time.Duration            // to which time goes on
 	noisy       time.Duration            // when anything happened last but a question
 	skipped     time.Duration            // in sum
 	tried       time.Duration            // no skip is tried before
@@ -187,6 +189,7 @@ func (w *World) emitted(e round.Effect) {
 
 // advance lets everything happen that is due until a time of the rehearsal.
 func (w *World) advance(until time.Duration) {
+	w.until = until
 	for {
 		w.skip(until)
 		at, ok := w.q.Next()
@@ -219,61 +222,6 @@ func (w *World) busy() {
 		w.check.fail("6 liveness", "more than %d things happen within a second", mostSteps)
 		w.check.stop = true
 	}
-}
-
-// skip leaves out the time in which nothing happens: once everything was asked
-// and answered since anything changed, and nothing is under way or due, further
-// questions change nothing but their own times.
-func (w *World) skip(until time.Duration) {
-	x := w.watch
-	if w.whole || x == nil || w.rival != nil || w.tape != nil || x.frozen || w.cut || len(w.slow) > 0 || w.now() < w.tried || until-w.now() < shortest {
-		return
-	}
-	if !w.q.Hangs(x.ticked) {
-		return // something is under way
-	}
-	w.tried = w.now() + shortest
-	to := until
-	if at, ok := w.q.Soonest(x.ticked); ok {
-		to = min(to, at-w.zero-1)
-	}
-	if to-w.now() < shortest {
-		return
-	}
-	horizon := x.r.Quiet(x.instant(w.noisy))
-	if horizon == reconcile.Never || !w.powered() {
-		return
-	}
-	at, effects, ok := x.r.Pass(min(x.instant(to), horizon-1), w.fleet.Latency)
-	if !ok {
-		return
-	}
-	x.untick()
-	w.skipped += time.Duration(at) + x.began - w.q.Now()
-	w.q.Pass(time.Duration(at) + x.began)
-	w.tried = w.now()
-	for _, e := range effects {
-		c := e.(reconcile.WriteClaim) // the only effect that outlasts what was left out, and long done by now
-		w.fleet.Keep(c.Host, c.Claim)
-	}
-	x.carryOut(nil)
-}
-
-// shortest is the shortest time that is worth leaving out, and the time between two
-// tries.
-const shortest = 2 * time.Second
-
-// powered tells whether every fence device says that its host has power. They are
-// asked too seldom to wait until each was.
-func (w *World) powered() bool {
-	for _, h := range w.cfg.Hosts {
-		for i := range h.Fences {
-			if on, answers := w.fleet.Says(h.Name, i); !on || !answers {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // routine tells whether an effect is one of the periodic questions.
@@ -349,18 +297,8 @@ func (w *World) account() {
 	for name, d := range w.down {
 		up := w.fleet.Answers(name)
 		d.count(!up, now)
-		w.apart[name].count(!up || !w.reached(name), now)
+		w.apart[name].count(!up || !w.fleet.Reached(name), now)
 	}
-}
-
-// reached tells whether the network leads to a guest.
-func (w *World) reached(guest string) bool {
-	for _, p := range w.fleet.Guest(guest).Processes {
-		if !p.Half && w.fleet.HostState(p.Host).Network {
-			return true
-		}
-	}
-	return false
 }
 
 func (w *World) downtimeOf(name string) time.Duration {

@@ -47,6 +47,7 @@ func Run(cfg *schema.Config, sc *schema.Scenario, opts Options) *Result {
 		res.Err = err
 		return res
 	}
+	w.forgets = !slices.ContainsFunc(sc.Acts, func(a schema.Act) bool { return a.Verb == "watcher_start" })
 	w.startWatch()
 	for _, at := range moments(sc) {
 		w.advance(at - 1)

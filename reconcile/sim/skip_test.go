@@ -179,7 +179,7 @@ func stored(m *reconcile.Memory) string {
 
 // known is all that a machine knows, one line for each thing. Left out are the
 // instant of the newest event, which may be an answer that was left out; whom
-// nothing is done with any more; and of the Views all but the facts: the time at
+// nothing is done with any more; lists that are made when somebody asks for them; and of the Views all but the facts: the time at
 // which each was made, and our own claim in it, which nobody heeds, are those of the
 // last that was really asked for.
 func known(m *reconcile.Machine) []string {
@@ -194,7 +194,7 @@ type dumper struct {
 	seen map[uintptr]bool
 }
 
-var unknown = map[string]bool{"Machine.now": true, "Machine.expected": true, "Machine.engaged": true, "Machine.out": true, "View.TakenAt": true, "View.Claims": true}
+var unknown = map[string]bool{"Machine.now": true, "Machine.expected": true, "Machine.engaged": true, "Machine.gliding": true, "guest.inTurn": true, "Machine.out": true, "View.TakenAt": true, "View.Claims": true}
 
 func (d *dumper) say(at string, what any) { d.out = append(d.out, fmt.Sprintf("%s = %v", at, what)) }
 

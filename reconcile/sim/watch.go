@@ -63,6 +63,7 @@ func (x *watch) start(n int) {
 	}
 	r, effects := round.New(w.cfg, opts, x.now())
 	x.r = r
+	r.Machine().Foresee(x)
 	w.record(opts, x.now(), effects)
 	x.carryOut(effects)
 }
@@ -208,17 +209,19 @@ func (x *watch) carry(e round.Effect) {
 	w := x.w
 	switch e := e.(type) {
 	case reconcile.Save:
-		*x.memory = x.r.Machine().Memory(w.wall())
+		if !w.forgets {
+			*x.memory = x.r.Machine().Memory(w.wall())
+		}
 	case reconcile.Look:
-		x.look(e)
+		x.aside(x.r.Machine().Resting(e.Host) && x.Silent(e.Host), func() { x.look(e) })
 	case reconcile.ProbeHost:
-		x.probeHost(e)
+		x.aside(x.r.Machine().Resting(e.Host) && x.Silent(e.Host), func() { x.probeHost(e) })
 	case reconcile.ProbeGuest:
 		x.probeGuest(e)
 	case reconcile.ProbeAnchor:
-		x.probeAnchor(e)
+		x.aside(true, func() { x.probeAnchor(e) })
 	case reconcile.ReadPower:
-		x.readPower(e)
+		x.aside(x.r.Machine().Resting(e.Host) && x.Silent(e.Host), func() { x.readPower(e) })
 	case reconcile.OrderPower:
 		x.orderPower(e)
 	case reconcile.Refresh:
@@ -236,6 +239,16 @@ func (x *watch) carry(e round.Effect) {
 	default:
 		panic(fmt.Sprintf("sim: no edge for a %T", e))
 	}
+}
+
+// aside asks something, and marks what comes of it as what the others do not notice
+// (reconcile.Calm).
+func (x *watch) aside(yes bool, ask func()) {
+	if yes {
+		x.w.q.Asking(ask)
+		return
+	}
+	ask()
 }
 
 // within asks, and answers late with nil if no answer came.
@@ -307,15 +320,12 @@ func (x *watch) readTimeouts() {
 
 func (x *watch) probeHost(e reconcile.ProbeHost) {
 	sent := x.now()
-	kind, port := "libvirt", 0
-	if h := x.w.cfg.Host(e.Host); h != nil && e.Probe > 0 && e.Probe <= len(h.Probes) {
-		kind = h.Probes[e.Probe-1].Type
-	}
+	kind := x.hostProbe(e.Host, e.Probe)
 	x.within(x.hostTimeout(e.Host), func(answer func(any)) {
-		x.w.fleet.AskHost(e.Host, kind, port, func(err error) { answer(reply{err}) })
+		x.w.fleet.AskHost(e.Host, kind, 0, func(err error) { answer(reply{err}) })
 	}, func(v any) {
 		ev := reconcile.HostProbed{Host: e.Host, Probe: e.Probe, Sent: sent, Answer: reconcile.Bad}
-		if r, ok := v.(reply); ok && (r.err == nil || e.Probe == 0 && errors.Is(r.err, fake.ErrRefused)) {
+		if r, ok := v.(reply); ok && aliveBy(e.Probe, r.err) {
 			ev.Answer = reconcile.Good
 		}
 		x.carryOut(x.handle(ev))
