@@ -202,15 +202,3 @@ func (g *GuestPolicy) bound() string {
 func (g *GuestPolicy) Grace() (grace time.Duration, probed bool) {
 	return g.Thresholds.BootGrace, len(g.Agent) > 0
 }
-
-// Retries are when what was refused is tried again, in times from the first try.
-func Retries(n int) []time.Duration {
-	var out []time.Duration
-	at, backoff := time.Duration(0), time.Duration(0)
-	for range n {
-		backoff = min(max(backoff*2, tryAgain), tryMost)
-		at += backoff
-		out = append(out, at)
-	}
-	return out
-}

@@ -168,26 +168,27 @@ func (p *play) strand(name string, h *lostHost) {
 	case h.course.Held != "":
 		a.why = h.course.Held
 	default:
-		a.ready = p.permitted(h, wait)
+		a.ready, a.why = p.permitted(h, wait)
 		p.at(a.ready)
 	}
 	p.f.stage.Lift(name)
 }
 
-// permitted is when a guest of a lost host may be started elsewhere: once its host
-// is proven off. Another lost host that was seen without it no earlier than its own
-// had it may run it, as far as the watch knows, until its definition was seen where
-// it is to be started: if that other host counts as down by then, the first try is
-// refused, and the next one is made.
-func (p *play) permitted(h *lostHost, wait time.Duration) time.Duration {
-	at := h.course.Off + wait
+// permitted is when a guest of a lost host may be started elsewhere, and if it may
+// not, why: once its host is proven off, and every other lost host that was seen
+// without it later than its own had it, for that one may have got it since.
+func (p *play) permitted(h *lostHost, wait time.Duration) (at time.Duration, why string) {
+	at = h.course.Off + wait
 	for _, o := range p.lost {
-		proven := o.course.Held == "" && o.course.Off <= at
-		if o != h && o.seen >= h.seen && !proven && o.judged() <= at {
-			return at + reconcile.Retries(1)[0]
+		switch {
+		case o == h || o.seen <= h.seen:
+		case o.course.Held != "":
+			return never, o.name + " may run it: " + o.course.Held
+		default:
+			at = max(at, o.course.Off)
 		}
 	}
-	return at
+	return at, ""
 }
 
 // turn lets happen what is due now.
