@@ -299,7 +299,8 @@ func (m *Machine) switchOn(h *host) {
 	if h.proof == nil || !h.proof.ordered || m.breaking() != "" || h.maintenance() {
 		return
 	}
-	if !slices.ContainsFunc(h.proof.devices, func(i int) bool { return h.pol.Fences[i].On }) {
+	on := slices.DeleteFunc(slices.Clone(h.proof.devices), func(i int) bool { return !h.pol.Fences[i].On })
+	if len(on) == 0 {
 		return
 	}
 	for _, g := range m.listed {
@@ -315,13 +316,11 @@ func (m *Machine) switchOn(h *host) {
 	if h.relapses > 0 {
 		because += fmt.Sprintf("; attempt %d since it was up, after growing pauses", h.relapses+1)
 	}
-	for _, i := range h.proof.devices {
-		if h.pol.Fences[i].On {
-			h.order.retryAt = m.now.Add(retryMost)
-			m.emit(OrderPower{Host: h.name, Device: i, On: true, Epoch: h.epoch})
-			m.note(Record{Host: h.name, Rule: "order on", Because: because, Tell: true})
-			m.wakeHostAt(h, h.order.retryAt)
-		}
+	h.order.retryAt = m.now.Add(retryMost)
+	m.wakeHostAt(h, h.order.retryAt)
+	for _, i := range on {
+		m.emit(OrderPower{Host: h.name, Device: i, On: true, Epoch: h.epoch})
+		m.note(Record{Host: h.name, Rule: "order on", Because: because, Tell: true})
 	}
 }
 
