@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"3rc/plan/kinds"
 	"3rc/plan/whatif"
@@ -183,6 +184,37 @@ func TestWhatIsDownAlreadyCountsForTheBreaker(t *testing.T) {
 	for _, l := range m.Losses {
 		if !strings.Contains(l.Stopped, "2 of 4 hosts are lost, and max_lost permits 1") {
 			t.Errorf("loss of %v: %q", l.Hosts, l.Stopped)
+		}
+	}
+}
+
+// TestALostHostThatWasSeenLaterIsWaitedFor (machine.md 3c): it may have got the guest
+// since its own host was looked at. One that was seen at the same instant may not.
+func TestALostHostThatWasSeenLaterIsWaitedFor(t *testing.T) {
+	source := strings.Replace(fleetOf(6, 6, 1, 24), "tolerate = 1", "tolerate = 1\n  max_lost = \"50%\"", 1)
+	source = strings.Replace(source, "  fence \"ipmilan\" {", "  dynamic \"fence\" {\n    for_each = count.index == 1 ? [] : [1]\n    labels = [\"ipmilan\"]\n    content {", 1)
+	source = strings.Replace(source, "password = \"p\"\n  }", "password = \"p\"\n    }\n  }", 1)
+	f := drawn(t, source)
+	for _, tt := range []struct {
+		later time.Duration
+		want  string
+	}{{0, "relocated"}, {time.Second, "held"}} {
+		l, err := f.Named([]string{"h-0", "h-1"}, whatif.Manner{Silent: true, Phase: func(h string) time.Duration {
+			if h == "h-0" {
+				return time.Second + tt.later
+			}
+			return time.Second
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range l.Fates {
+			if x.From != "h-0" {
+				continue
+			}
+			if string(x.Outcome) != tt.want || tt.later > 0 && !strings.Contains(x.Why, "h-1 may run it") {
+				t.Errorf("h-1 seen %s later: %s is %s (%s), not %s", tt.later, x.Guest, x.Outcome, x.Why, tt.want)
+			}
 		}
 	}
 }
