@@ -234,6 +234,8 @@ func (m *Machine) glides(t *timer, undisturbed bool, w World) bool {
 		return false
 	case !live:
 		return true
+	case t.host != nil && t.host.surveyed != m.volumesRev:
+		return false // whatever it answers, it is judged again, and may lack volumes by now
 	}
 	switch t.what {
 	case wakeLook:
@@ -289,7 +291,7 @@ func (m *Machine) viewGlides(h *host, w World) bool {
 			return false
 		}
 	}
-	if len(h.lacking) > 0 || h.surveyed != m.volumesRev || !sameFacts(h.surveyedOf, h.view.Facts) || !h.trusted && len(h.homes) > 0 {
+	if len(h.lacking) > 0 || !sameFacts(h.surveyedOf, h.view.Facts) || !h.trusted && len(h.homes) > 0 {
 		return false
 	}
 	if !m.asks(w, Question{What: AskView, Host: h.name}) {

@@ -557,7 +557,7 @@ func (m *Machine) stale(g *guest) (*sight, string) {
 	if !home.whole() && !m.startedElsewhere(g) {
 		newest := true
 		for _, s := range g.seen() {
-			newest = newest && (s == home || newer(home, s))
+			newest = newest && (s == home || newer(home, s) || alike(home, s))
 		}
 		if !newest {
 			return nil, ""
@@ -576,6 +576,12 @@ func (m *Machine) stale(g *guest) (*sight, string) {
 		return s, "it is on " + home.host.name + "; what is left on " + s.host.name + " goes"
 	}
 	return nil, ""
+}
+
+// alike tells whether two definitions are of one generation, as those that a
+// migration by hand left: where the guest is found at home, it is then.
+func alike(a, b *sight) bool {
+	return a.mark != nil && b.mark != nil && a.mark.Generation == b.mark.Generation
 }
 
 // startedElsewhere tells whether its home is where a recovery of ours put it.

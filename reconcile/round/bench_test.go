@@ -137,6 +137,7 @@ func BenchmarkLost(b *testing.B) {
 			f := large(b, hosts, 20)
 			const lost = 20
 			used := time.Duration(0)
+			b.ResetTimer()
 			for range b.N {
 				b.StopTimer()
 				r, now := f.begin(b)
