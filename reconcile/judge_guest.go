@@ -349,7 +349,11 @@ func hostSilent(m *Machine, g *guest) (verdict, bool) {
 // has shown that they hold.
 func (m *Machine) byLocks(g *guest) (verdict, bool) {
 	h := g.home
-	if !m.pol.Locks || len(h.proving()) > 0 || h.state != Down || g.pol.local() || g.pol.lockless() || m.now < g.retryAt {
+	if !m.pol.Locks || len(h.proving()) > 0 || h.state != Down || g.pol.local() || g.pol.lockless() {
+		return verdict{}, false
+	}
+	if m.now < g.retryAt {
+		m.wakeGuestAt(g, g.retryAt)
 		return verdict{}, false
 	}
 	barred := m.barred(g, true)
@@ -468,7 +472,11 @@ func leaving(m *Machine, g *guest) (verdict, bool) {
 		g.wanted = ""
 	}
 	out := g.home.maintenance()
-	if !out && g.wanted == "" || m.now < g.retryAt && s.runs() {
+	if !out && g.wanted == "" {
+		return verdict{}, false
+	}
+	if m.now < g.retryAt && s.runs() {
+		m.wakeGuestAt(g, g.retryAt)
 		return verdict{}, false
 	}
 	switch {

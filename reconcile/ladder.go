@@ -614,7 +614,11 @@ func (m *Machine) sweptClean(h *host) bool {
 // failback wishes a guest back to a host that it prefers, once that has been up
 // for long.
 func (m *Machine) failback(g *guest, now GuestState) *Wish {
-	if !g.pol.Ladder.Failback || now != Healthy || m.now < g.retryAt {
+	if !g.pol.Ladder.Failback || now != Healthy {
+		return nil
+	}
+	if m.now < g.retryAt {
+		m.wakeGuestAt(g, g.retryAt)
 		return nil
 	}
 	for _, name := range g.pol.Prefer {
