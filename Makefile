@@ -72,9 +72,10 @@ fuzz: setup-build ## every fuzz target for FUZZTIME
 			echo "$$p $$f"; CGO_ENABLED=0 go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$p; \
 		done; done
 
-sim: setup-build ## every two faults of the small worlds, TRIALS random trials (a million: hours), whatif against the watch
+sim: setup-build ## every two faults of the small worlds, TRIALS random trials (a million: hours), whatif and what is left out against the watch
 	@RC3_DEPTH=2 CGO_ENABLED=0 go test -timeout 24h -v -run TestSmallWorlds ./reconcile/sim
 	@RC3_TRIALS=$(TRIALS) CGO_ENABLED=0 go test -timeout 24h -v -run TestCampaign ./reconcile/sim
+	@RC3_SKIPS=20000 CGO_ENABLED=0 go test -timeout 24h -v -run TestSkippingLeavesTheSameState ./reconcile/sim
 	@RC3_TRIALS=10000 CGO_ENABLED=0 go test -timeout 24h -v -run TestWhatIfIsWhatTheWatchDoes ./reconcile/sim
 
 # Arguments: make mutants MUTANTS='-run breaker'.
