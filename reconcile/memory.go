@@ -204,8 +204,9 @@ func (m *Machine) recall(r Recall) {
 		if h == nil {
 			continue
 		}
-		h.trusted, h.drained, h.moved, h.starter, h.flap = hm.Trusted, hm.Drained, hm.Moved, hm.Starter, c.unflap(hm.Flap)
+		h.trusted, h.drained, h.moved, h.flap = hm.Trusted, hm.Drained, hm.Moved, c.unflap(hm.Flap)
 		h.uuid = hm.UUID
+		h.starter = hm.Starter
 		h.epoch, h.oldView, h.oldHolds = hm.Epoch, c.instant(hm.Seen), hm.Holds
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Guests)) {
