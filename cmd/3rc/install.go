@@ -53,7 +53,7 @@ func (a *app) installCommand() *cobra.Command {
 	return c
 }
 
-// installed finds the guest and its profile.
+// installable finds the guest and its profile: nil if a golden image is copied.
 func installable(cfg *schema.Config, name string) (*schema.VM, *schema.Kickstart, error) {
 	vm := cfg.VM(name)
 	if vm == nil {
@@ -63,10 +63,13 @@ func installable(cfg *schema.Config, name string) (*schema.VM, *schema.Kickstart
 		}
 		return nil, nil, fmt.Errorf("there is no guest %q in the files.%s", name, schema.DidYouMean(name, known))
 	}
-	if vm.Kickstart == nil {
-		return nil, nil, fmt.Errorf("%s has no kickstart: there is nothing to install it by", vm.Address)
+	switch {
+	case vm.Kickstart != nil:
+		return vm, cfg.Kickstart(vm.Kickstart.Address), nil
+	case cfg.ByCopy(vm):
+		return vm, nil, nil
 	}
-	return vm, cfg.Kickstart(vm.Kickstart.Address), nil
+	return nil, nil, fmt.Errorf("%s has no kickstart: there is nothing to install it by", vm.Address)
 }
 
 // rendering is what -render prints with -json.
@@ -97,6 +100,9 @@ func (a *app) render(name string, f installFlags) error {
 	vm, ks, err := installable(cfg, name)
 	if err != nil {
 		return err
+	}
+	if ks == nil {
+		return fmt.Errorf("%s is installed anew by a copy of %s: no installer is given anything", vm.Address, vm.Disks[0].Image.Address)
 	}
 	host := f.host
 	if host == "" && len(cfg.Hosts) > 0 {
@@ -179,6 +185,11 @@ func (a *app) warnOf(cfg *schema.Config, p *plan.Plan) error {
 	var vms []*schema.VM
 	for _, vm := range cfg.VMs {
 		if slices.ContainsFunc(p.Ops, func(op plan.Op) bool { return op.Verb == plan.DomainInstall && op.Address == vm.Address }) {
+			vms = append(vms, vm)
+		}
+	}
+	for _, op := range p.Ops {
+		if vm := kinds.Builder(cfg, op.Address); op.Verb == plan.DomainInstall && vm != nil {
 			vms = append(vms, vm)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	lx "libvirt.org/go/libvirtxml"
 
 	"3rc/plan"
+	"3rc/plan/kinds"
 	"3rc/schema"
 	"3rc/schema/inventory"
 )
@@ -147,11 +148,14 @@ func (s *Site) attempt(what string) (*attempt, error) {
 		old.Close()
 	}
 	vm := cfg.VMAt(address)
+	if vm == nil {
+		vm = kinds.Builder(cfg, address)
+	}
 	if vm == nil || profileOf(cfg, vm) == nil {
 		return nil, fmt.Errorf("%s has no kickstart any more", address)
 	}
 	a := &attempt{site: s, guest: vm, ks: profileOf(cfg, vm), host: host, secret: random(16), began: time.Now()}
-	a.self = SelfOf(cfg, vm, host)
+	a.self = kinds.SelfOf(cfg, vm, host)
 	a.self.Nonce, a.self.Attempt = random(16), count
 	base, err := s.serve(cfg, a)
 	if err != nil {
