@@ -89,7 +89,10 @@ func (m *Machine) heardClaims(h *host, v *inventory.View) {
 			r.advanced = m.now
 			m.wakeAt(timer{at: m.now.Add(m.claimLife()), what: wakeClaim})
 		}
-		r.claim, r.seen[h.name] = *c, max(c.Counter, r.seen[h.name])
+		if c.Counter >= r.claim.Counter { // a host that did not answer the other watch of late has an older one
+			r.claim = *c
+		}
+		r.seen[h.name] = max(c.Counter, r.seen[h.name])
 	}
 	m.judgeRivals()
 }

@@ -322,6 +322,7 @@ func (m *Machine) sightings(h *host, v *inventory.View, before, sent Instant) {
 			continue
 		}
 		found[g] = true
+		m.suspectStarter(h, g, f)
 		old := g.sights[h.name]
 		if old != nil && sameFact(&old.fact, f) {
 			continue
@@ -352,6 +353,21 @@ func (m *Machine) sightings(h *host, v *inventory.View, before, sent Instant) {
 		m.touchGuest(g) // its storage may have changed
 	}
 }
+
+// suspectStarter finds a host that starts guests when it boots, as libvirt-guests does
+// unless its ON_BOOT is ignore: what runs there ran already when it came back, although
+// its power was off. The copy itself is dealt with like any other.
+func (m *Machine) suspectStarter(h *host, g *guest, f *inventory.Fact) {
+	if h.starter != "" || !h.wasOff || f.State != inventory.StateRunning || g.pol.State == "ignored" {
+		return
+	}
+	h.starter = g.name
+	m.note(Record{Host: h.name, Guest: g.name, Rule: "started by itself", Because: g.name + " runs there, and the host was off until a moment ago; " + StarterRemedy, Tell: true})
+	m.save()
+}
+
+// StarterRemedy is what to do about a host that starts guests when it boots.
+const StarterRemedy = "set ON_BOOT=ignore in /etc/default/libvirt-guests there, or a guest that was started elsewhere meanwhile runs twice for a moment"
 
 func sameFact(a, b *inventory.Fact) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Job == b.Job && a.Saved == b.Saved && a.UUID == b.UUID && a.Persistent == b.Persistent && a.XML == b.XML

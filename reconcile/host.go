@@ -87,8 +87,10 @@ type host struct {
 	flap     flap
 	trusted  bool // remembered as up with guests of ours
 	swept    bool
-	moved    bool // in this epoch, a guest of it was started elsewhere
-	relapses int  // how often it lived again and fell silent since it was up
+	moved    bool   // in this epoch, a guest of it was started elsewhere
+	wasOff   bool   // its fence devices proved it off, and it was not up or silent since it came back
+	starter  string // the guest that it started by itself when it booted last; ""
+	relapses int    // how often it lived again and fell silent since it was up
 
 	refreshes  map[string]*refresh // by pool
 	lacking    []string            // active pools in which its last View lacks volumes of guests

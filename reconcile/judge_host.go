@@ -170,7 +170,7 @@ func (m *Machine) enter(h *host, to HostState, rule, because string) {
 	rec := Record{Host: h.name, Rule: rule, From: string(from), To: string(to), Because: because, Tell: tell}
 	switch to {
 	case Up:
-		h.began, h.proof, h.order, h.goodSince, h.moved, h.relapses = Never, nil, fenceOrder{}, Never, false, 0
+		h.began, h.proof, h.order, h.goodSince, h.moved, h.wasOff, h.relapses = Never, nil, fenceOrder{}, Never, false, false, 0
 		m.trust(h)
 	case Suspect:
 		m.readPower(h)
@@ -197,6 +197,9 @@ func (m *Machine) enter(h *host, to HostState, rule, because string) {
 		m.beginOrder(h)
 	case Fenced:
 		m.proven(h)
+		if h.wasOff = h.proof != nil && !h.proof.confirmed; h.wasOff {
+			h.starter = "" // until it boots again
+		}
 	case Returning:
 		h.proof, h.swept, h.goodSince = nil, false, Never
 		h.order = fenceOrder{}

@@ -24,7 +24,8 @@ type HostMemory struct {
 	Trusted bool        `json:"trusted,omitempty"` // seen up with guests of ours
 	Drained bool        `json:"drained,omitempty"`
 	Epoch   Epoch       `json:"epoch"`
-	Moved   bool        `json:"moved,omitempty"` // guests of it were started elsewhere, and it has not come back since
+	Moved   bool        `json:"moved,omitempty"`   // guests of it were started elsewhere, and it has not come back since
+	Starter string      `json:"starter,omitempty"` // the guest that it started by itself when it booted last
 	Flap    FlapMemory  `json:"flap"`
 	Seen    time.Time   `json:"seen,omitzero"`   // a View of it was asked for then
 	Holds   []string    `json:"holds,omitempty"` // the guests of ours that it had
@@ -124,7 +125,7 @@ func (m *Machine) Memory(wall time.Time) *Memory {
 		}
 	}
 	for _, h := range m.order {
-		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Flap: c.flap(h.flap), UUID: h.uuid, Policy: h.pol}
+		hm := HostMemory{Trusted: h.trusted, Drained: h.drained, Epoch: h.epoch, Moved: h.moved, Starter: h.starter, Flap: c.flap(h.flap), UUID: h.uuid, Policy: h.pol}
 		hm.Seen, hm.Holds = c.time(max(h.viewSent, h.oldView)), h.oldHolds
 		if h.viewSent != Never {
 			hm.Holds = holds[h.name]
@@ -205,6 +206,7 @@ func (m *Machine) recall(r Recall) {
 		}
 		h.trusted, h.drained, h.moved, h.flap = hm.Trusted, hm.Drained, hm.Moved, c.unflap(hm.Flap)
 		h.uuid = hm.UUID
+		h.starter = hm.Starter
 		h.epoch, h.oldView, h.oldHolds = hm.Epoch, c.instant(hm.Seen), hm.Holds
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Guests)) {

@@ -408,6 +408,9 @@ func (b *bench) hosts() {
 			if h.Closed != "" && h.Closed != "is "+string(h.State) {
 				line += ", " + h.Closed
 			}
+			if h.Starter != "" {
+				line += ", started " + h.Starter + " by itself"
+			}
 			b.say("%s", line)
 		}
 	}

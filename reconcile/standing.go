@@ -16,9 +16,10 @@ type HostStanding struct {
 	Closed      string // why it takes no guest; ""
 	Slots       int    // how many guests may be started on it now
 	View        *inventory.View
-	Fresh       bool // the View is of a host that is up
-	Answers     bool // it is up, or returning
-	Off         bool // proven off
+	Fresh       bool   // the View is of a host that is up
+	Answers     bool   // it is up, or returning
+	Off         bool   // proven off
+	Starter     string // the guest that it started by itself when it booted last; ""
 
 	Drained   bool // Maintenance by order, perhaps beside the files
 	Removed   bool // the files no longer name it, and it is not let go yet
@@ -71,7 +72,8 @@ func (m *Machine) standing(h *host, slotsTaken map[*host]int) HostStanding {
 	return HostStanding{
 		Drained: h.drained, Removed: h.removed, Confirmed: h.proof != nil && h.proof.confirmed && h.state == Fenced,
 		Name: h.name, State: h.state, Since: h.since, Epoch: h.epoch, Maintenance: h.maintenance(), Closed: m.shut(h), Slots: max(0, startsPerHost-slotsTaken[h]),
-		View: h.view, Fresh: h.state == Up && h.view != nil, Answers: h.state == Up || h.state == Returning, Off: h.state == Fenced && h.proof != nil,
+		Starter: h.starter,
+		View:    h.view, Fresh: h.state == Up && h.view != nil, Answers: h.state == Up || h.state == Returning, Off: h.state == Fenced && h.proof != nil,
 	}
 }
 

@@ -430,8 +430,7 @@ func (m *Machine) fresh(h *host) (Ruling, string) {
 // excluded: the host lacked the guest in its last View, and a later View of
 // another host had it, or one that was asked for at the same instant, as all hosts
 // are while all is well. What we defined there ourselves, to start it, is no sign that
-// it was there before it ran; a host that is up was seen a moment ago, and stands in
-// nobody's way for that. since bounds how old the later View may be.
+// it was there before it ran. since bounds how old the later View may be.
 func (m *Machine) excluded(g *guest, h *host, since Instant) bool {
 	if h.state == Fenced && h.proof != nil {
 		return true
@@ -455,7 +454,7 @@ func (m *Machine) excluded(g *guest, h *host, since Instant) bool {
 		}
 	}
 	for _, s := range g.sights {
-		if g.brought[s.host.name] && h.state != Up {
+		if g.brought[s.host.name] {
 			continue // it shows where we mean to have it, and not where it was
 		}
 		if s.host != h && s.host.viewSent >= last {

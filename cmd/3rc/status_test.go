@@ -14,6 +14,7 @@ import (
 
 	"3rc/fixtures/standin"
 	"3rc/providers/fake"
+	"3rc/reconcile"
 	"3rc/reconcile/loop/api"
 )
 
@@ -90,7 +91,7 @@ func everythingWrong() *api.Status {
 		FormatVersion: "1.0", Cluster: "lab", At: now, Blind: true, Paused: true, Leader: "ana:99",
 		Watch:   &api.Watch{Actor: "bob:4711", PID: 4711, Version: "0.1.0", Started: now.Add(-75 * time.Hour), Ignored: "main.hcl:12: there is no pool \"nsa\". Did you mean nas?"},
 		Breaker: api.Breaker{Open: true, Trouble: 2, Limit: 1, Hosts: 3}, Claim: &api.Claim{Actor: "ana:99", Differs: []string{"g3", "g7"}},
-		Warnings: []string{"h2 starts guests by itself when it boots (libvirt-guests, ON_BOOT): set ON_BOOT=ignore in /etc/default/libvirt-guests there"},
+		Warnings: []string{"h2 started g1 by itself when it booted last: " + reconcile.StarterRemedy},
 		Hosts: api.Hosts{
 			"h1": {State: "up", Since: ago(75 * time.Hour), Guests: 4, Memory: room(61, 62), CPUs: api.Room{Used: 30, Total: 32}, Power: []api.Device{{Level: 1, Proves: true, Says: "on", At: ago(20 * time.Second), Dead: true}, {Level: 1, Proves: true, Says: "on", At: ago(20 * time.Second)}}, Closed: "flaps"},
 			"h2": {State: "down", Since: ago(95 * time.Second), Epoch: "3.1", Guests: 3, Memory: room(40, 62), CPUs: api.Room{Used: 20, Total: 32}, Power: []api.Device{{Level: 1, Proves: true, Says: "off", At: ago(time.Second), Liar: true}}, Closed: "is down", Why: "the breaker is open: too many hosts are in trouble at once"},

@@ -191,7 +191,7 @@ func TestExplanations(t *testing.T) {
 		at    time.Time
 	}{
 		{"web-0", time.Time{}}, {"vm.web[2]", find("web-2", "begin relocate")}, {"h2", find("h2", "alive without libvirt")}, {"web-1", find("h2", "alive without libvirt")},
-		{"host.h2", find("h2", "no sign of life")}, {"h3", find("h3", "lives again")},
+		{"host.h2", find("h2", "no sign of life")}, {"h3", find("h3", "power is on")},
 	} {
 		h, _, last := read(t, lab, c.at)
 		s := api.StatusOf(last.Round, last.Config, last.At, last.Wall, api.About{})

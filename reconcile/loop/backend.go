@@ -53,6 +53,11 @@ func (l *Loop) warnings() []string {
 	if l.opts.Mode == TellOnly {
 		out = append(out, "this watch only tells (-auto-apply none)")
 	}
+	for _, h := range l.r.Machine().Hosts() {
+		if h.Starter != "" {
+			out = append(out, h.Name+" started "+h.Starter+" by itself when it booted last: "+reconcile.StarterRemedy)
+		}
+	}
 	return out
 }
 
