@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
-	"3rc/providers/fence"
 	"3rc/plan/kinds"
+	"3rc/providers/fence"
 	"3rc/providers/install"
 	"3rc/schema"
 )
