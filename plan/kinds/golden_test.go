@@ -44,7 +44,7 @@ vm "web" {
     image = image.worker
     clone = count.index == 1 ? "backing" : "copy"
   }
-  place { allow = [[host.h1, host.h2][count.index %% 2]] }
+  place { allow = [[host.h1, host.h2][count.index % 2]] }
 }
 `
 
@@ -54,8 +54,8 @@ vm "web" {
 // guest ever begins as one.
 func TestABuildKilledAnywhereConverges(t *testing.T) {
 	next := map[string]string{ // of the same files, after each operation; of others after every third
-		"the same files":  fmt.Sprintf(goldenFiles, "x") + fmt.Sprintf(goldenGuests),
-		"another profile": fmt.Sprintf(goldenFiles, "y") + fmt.Sprintf(goldenGuests),
+		"the same files":  fmt.Sprintf(goldenFiles, "x") + goldenGuests,
+		"another profile": fmt.Sprintf(goldenFiles, "y") + goldenGuests,
 		"nothing":         fmt.Sprintf(goldenFiles, "x"),
 	}
 	for name, files := range next {
@@ -114,7 +114,7 @@ func goldenKilled(t *testing.T, files string, cut int) (whole bool) {
 		}
 		return done
 	}
-	whole = apply(fmt.Sprintf(goldenFiles, "x")+fmt.Sprintf(goldenGuests), cut) <= cut
+	whole = apply(fmt.Sprintf(goldenFiles, "x")+goldenGuests, cut) <= cut
 	apply(files, 1<<30)
 	p, err := w.plan(plan.Choice{})
 	if err != nil {
