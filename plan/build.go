@@ -263,6 +263,8 @@ func Check(p *Plan, in *Input) []string {
 			starts[op.Name] = op.Host
 			found = append(found, checkStart(in, op, at, stopped)...)
 		case DomainInstall: // an installer is a process of the guest, too
+			own := op.Name + " " + op.Host
+			stopped[own] = stopped[own] || op.Expect.Power == IsLive // it is that process, and ends with the operation
 			found = append(found, checkStart(in, op, at, stopped)...)
 		case DomainMigrate:
 			if !in.View(op.Dest).Seen {

@@ -94,7 +94,7 @@ func leaves(p *Plan, op Op, guest, host string) bool {
 		before := p.Ops[id-1]
 		if before.Name == guest && before.Host == host {
 			switch before.Verb {
-			case DomainShutdown, DomainDestroy, DomainMigrate:
+			case DomainShutdown, DomainDestroy, DomainMigrate, DomainInstall:
 				return true
 			}
 		}

@@ -48,7 +48,7 @@ const (
 	DomainVCPUs     Verb = "domain-vcpus"     // Count: of a running guest
 	DomainBlockGrow Verb = "domain-blockgrow" // Device (target name), Bytes: of a running guest's disk
 	DomainDescribe  Verb = "domain-describe"  // Text: description of a running guest
-	DomainInstall   Verb = "domain-install"   // XML, Content: boots the installer once, transient; ends when the guest has powered off after its token; Limit bounds it
+	DomainInstall   Verb = "domain-install"   // XML, Content: boots the installer once, transient; ends when the guest has powered off after its token; Limit bounds it. If Expect says live, one that was booted before is attended to
 	SetAutostart    Verb = "autostart"        // Class, On
 )
 

@@ -41,6 +41,9 @@ const (
 	WishRelocate WishKind = "relocate"
 	// WishReinstall: rung 3, installed onto new volumes.
 	WishReinstall WishKind = "reinstall"
+	// WishAttend: an installer that an earlier watcher booted is attended to until its
+	// end, and the guest started from its disk. It is no new attempt.
+	WishAttend WishKind = "attend"
 	// WishStop: shut down, as the files want.
 	WishStop WishKind = "stop"
 	// WishMigrate: live, to another host.

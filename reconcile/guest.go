@@ -105,6 +105,7 @@ type guest struct {
 	spent    bool   // no host is left that was not tried
 	wanted   string
 	installs Instant // until when an installation may go on of which sight was lost; Never
+	attends  bool    // what installs it was begun by a watch of this store, and is attended to if it is seen at work
 	strayed  Instant // since when it may have gone where nobody looked; Never: it has not
 	movedTo  *host   // where a live migration by us, begun since its last start, takes it
 	ranOn    string  // the host on which it was last seen running
@@ -605,7 +606,7 @@ func (m *Machine) guestProbed(e GuestProbed) {
 	if a != Unknown {
 		p.answer = a
 	}
-	if g.task == nil || !g.task.Kind.Starts() {
+	if g.task == nil || !g.task.Kind.Starts() && g.task.Kind != Attend {
 		m.countGuest(g, a, e.Sent)
 	}
 }

@@ -518,8 +518,9 @@ func (g *guest) ailing() bool { return g.counter.judged && !g.counter.up(g.thres
 const handover = 30 * time.Second
 
 // installing: a process may be an installer that somebody else started, an apply or an
-// earlier watcher, or that timed out. It is given its time; without its token nothing
-// that it leaves counts as installed.
+// earlier watcher, or that timed out. One that a watch of this store booted is attended
+// to; any other is given its time. Without its token nothing that it leaves counts as
+// installed.
 func installing(m *Machine, g *guest) (verdict, bool) {
 	s := g.here()
 	if s != nil && s.installer && s.fact.State.Live() && g.installs == Never {
@@ -531,13 +532,18 @@ func installing(m *Machine, g *guest) (verdict, bool) {
 	}
 	live := s.fact.State.Live()
 	if live && !s.installer || !live && !g.unfinished() {
-		g.installs, g.ran = Never, live // it ended well: whoever attended to it has written so, or started the guest
+		g.installs, g.attends, g.ran = Never, false, live // it ended well: whoever attended to it has written so, or started the guest
 		m.save()
 		return verdict{}, false
 	}
 	if due := m.now.Add(handover); !live && g.installs > due {
 		g.installs = due
 		m.save()
+	}
+	if live && g.attends && m.now < g.installs {
+		m.wakeGuestAt(g, g.installs)
+		w := &Wish{Guest: g.name, Kind: Attend, Rung: Reinstall.String(), Host: g.home.name, Target: g.home.name, Live: true, Why: "its installer, which an earlier watcher booted or sight was lost of, is at work"}
+		return verdict{state: Reinstalling, why: w.Why, wish: w}, true
 	}
 	if m.now < g.installs {
 		m.wakeGuestAt(g, g.installs)
@@ -549,7 +555,7 @@ func installing(m *Machine, g *guest) (verdict, bool) {
 	}
 	g.ran = true
 	if !live {
-		g.installs = Never
+		g.installs, g.attends = Never, false
 		m.save()
 	}
 	return m.neverFinished(g), true

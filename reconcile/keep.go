@@ -63,7 +63,7 @@ func (g *guest) busy() GuestState {
 		return Relocating
 	case g.task.Kind == Start:
 		return Restarting
-	case g.task.Kind == Anew:
+	case g.task.Kind == Anew, g.task.Kind == Attend:
 		return Reinstalling
 	case g.task.Kind == Suspend:
 		return Held

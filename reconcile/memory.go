@@ -70,6 +70,7 @@ type GuestMemory struct {
 	RanOn      string               `json:"ran_on,omitempty"`
 	Strayed    time.Time            `json:"strayed,omitzero"`  // since when it may be where nobody looked
 	Installs   time.Time            `json:"installs,omitzero"` // an installation that sight was lost of ends by then
+	Attends    bool                 `json:"attends,omitempty"` // it is attended to if it is seen at work
 }
 
 // AttemptMemory is an attempt with its time on the wall clock.
@@ -155,7 +156,7 @@ func (c clock) unflap(f FlapMemory) flap {
 func (g *guest) memory(c clock) GuestMemory {
 	gm := GuestMemory{
 		Definition: g.def, State: g.state, Rung: g.rung, Tries: g.tries, Failed: g.failed, FailedOf: g.failedOf, Ran: g.ran, Answered: g.answered,
-		Owed: g.owed, Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn, Installs: c.time(g.installs), Strayed: c.time(g.strayed),
+		Owed: g.owed, Yielded: g.yielded, Storage: g.storage, Quit: g.quit, Flap: c.flap(g.flap), LostAt: c.time(g.lostAt), GoodAt: c.time(g.good), Wanted: g.wanted, RanOn: g.ranOn, Installs: c.time(g.installs), Attends: g.attends, Strayed: c.time(g.strayed),
 	}
 	if g.home != nil {
 		gm.Home = g.home.name
@@ -245,8 +246,10 @@ func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
 		g.doubtful[name] = c.instant(at)
 	}
 	g.installs, g.strayed = c.later(gm.Installs), c.instant(gm.Strayed)
+	g.attends = gm.Attends
 	if t := gm.Task; t != nil {
-		if t.Kind == Anew {
+		g.attends = g.attends || t.Kind == Anew || t.Kind == Attend || t.Kind == Applied
+		if t.Kind == Anew || t.Kind == Attend {
 			g.installs = c.later(t.Time.Add(g.pol.Ladder.InstallTimeout))
 		}
 		for _, name := range t.Hosts {

@@ -49,11 +49,24 @@ func (m *Machine) opened(e Opened) {
 			h.moved = true
 		}
 	}
+	if e.Kind == Attend {
+		t.attempt = g.lastTry(Reinstall, e.Target)
+	}
 	m.revision++
 	m.note(Record{Guest: g.name, Rule: "begin " + string(e.Kind), To: e.Target, Because: e.Why, Tell: e.Kind != Sweep})
 	m.save()
 	m.touchGuest(g)
 	m.check(g)
+}
+
+// lastTry is the place of the last attempt of a rung on a host; -1: there is none.
+func (g *guest) lastTry(r Rung, host string) int {
+	for i, a := range slices.Backward(g.attempts) {
+		if a.Rung == r && a.Host == host {
+			return i
+		}
+	}
+	return -1
 }
 
 // recent are the attempts that some window still holds.
@@ -92,7 +105,7 @@ func (m *Machine) closed(e Closed) {
 				g.tries++
 			}
 			g.attempts[t.attempt].Counts = true
-			if t.Kind == Anew {
+			if t.Rung == Reinstall {
 				g.attempts[t.attempt].Why = e.Why
 			}
 			g.ran = true // from now on the guest is to blame
@@ -100,7 +113,9 @@ func (m *Machine) closed(e Closed) {
 			g.attempts = append(g.attempts, Attempt{Rung: max(Restart, g.rung), At: m.now, Host: t.Target, Counts: true})
 			g.ran = true // from now on the guest is to blame
 		}
-		if t.Kind == Move || !t.Kind.Starts() {
+		if t.Kind == Attend {
+			g.installs, g.attends = Never, false // its process has ended
+		} else if t.Kind == Move || !t.Kind.Starts() {
 			m.later(g, t.Kind)
 		}
 	case TimedOut:
@@ -108,13 +123,13 @@ func (m *Machine) closed(e Closed) {
 		for _, h := range e.Hosts {
 			g.doubtful[h] = m.now
 		}
-		if t.Kind == Anew {
-			g.installs = t.Opened.Add(g.pol.Ladder.InstallTimeout)
+		if t.Rung == Reinstall {
+			g.installs, g.attends = t.Opened.Add(g.pol.Ladder.InstallTimeout), true
 		}
 		m.later(g, t.Kind)
 	case Refused, Dropped:
 		g.starting = Never
-		if counted {
+		if counted && t.Kind != Attend {
 			if a := g.attempts[t.attempt]; a.Counts {
 				g.tries--
 				if a.Rung == Relocate {
@@ -179,9 +194,9 @@ func (m *Machine) finished(g *guest, t *Task) {
 			delete(g.doubtful, h)
 		}
 	}
-	if t.Kind.Starts() {
+	if t.Kind.Starts() || t.Kind == Attend {
 		clear(g.brought)
-		g.installs = Never
+		g.installs, g.attends = Never, false
 		g.good, g.storage = Never, false
 		g.lostAt = Never
 		g.born(m) // also if no View has shown it off in between

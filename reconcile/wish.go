@@ -14,6 +14,7 @@ const (
 	Again     = plan.WishRestart
 	Elsewhere = plan.WishRelocate
 	Anew      = plan.WishReinstall
+	Attend    = plan.WishAttend
 	Stop      = plan.WishStop
 	Move      = plan.WishMigrate
 	Sweep     = plan.WishSweep
@@ -32,7 +33,7 @@ func rungOf(k WishKind) Rung {
 		return Restart
 	case Elsewhere:
 		return Relocate
-	case Anew:
+	case Anew, Attend:
 		return Reinstall
 	}
 	return NoRung

@@ -21,6 +21,7 @@ import (
 	"3rc/plan/whatif"
 	"3rc/providers/content"
 	"3rc/providers/fence"
+	"3rc/providers/install"
 	"3rc/providers/libvirt"
 	"3rc/schema"
 	"3rc/schema/inventory"
@@ -226,7 +227,8 @@ func (a *app) lookFor(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fl
 	images := make(chan map[string]inventory.Image, 1)
 	go func() { images <- content.Inspect(ctx, cfg, dirOf(a.chdir), fetched) }()
 	views := fleet.Look(ctx, limit)
-	return inventory.Snapshot{Views: views, Images: <-images}
+	_, keep := installDirs(cfg)
+	return inventory.Snapshot{Views: views, Images: <-images, Installer: install.Kept(keep)}
 }
 
 // makePlan makes the plan and has it checked.

@@ -77,6 +77,12 @@ func (a *app) apply(ctx context.Context, f applyFlags, args []string) error {
 			return err
 		}
 	}
+	if watch != nil && seen.Installer != "" {
+		seen.Installer = "" // the watch attends to none that this command booted
+		if p, err = makePlan(cfg, seen, f.choice); err != nil {
+			return err
+		}
+	}
 	if saved != nil {
 		if p, err = a.still(cfg, seen, saved, p, watch != nil); err != nil {
 			return err
@@ -221,7 +227,7 @@ func (a *app) confirm(question, want string) error {
 func (a *app) carryOut(ctx context.Context, cfg *schema.Config, fleet *libvirt.Fleet, p *plan.Plan, src *content.Source, parallelism int) error {
 	a.applying.Store(true)
 	pr := newProgress(a, p)
-	site := a.newSite(installLogs()).Use(cfg, src.Images)
+	site := a.newSite(installDirs(cfg)).Use(cfg, src.Images)
 	src.Installers = site
 	result := apply.Run(ctx, p, fleet.Executor(src).Installing(installers{site}), apply.Options{
 		Parallelism: parallelism, Now: time.Now, Stop: a.stop,

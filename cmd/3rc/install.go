@@ -53,15 +53,23 @@ func (a *app) installCommand() *cobra.Command {
 	return c
 }
 
+// guestOf finds a guest by its name.
+func guestOf(cfg *schema.Config, name string) (*schema.VM, error) {
+	if vm := cfg.VM(name); vm != nil {
+		return vm, nil
+	}
+	var known []string
+	for _, v := range cfg.VMs {
+		known = append(known, v.Name)
+	}
+	return nil, fmt.Errorf("there is no guest %q in the files.%s", name, schema.DidYouMean(name, known))
+}
+
 // installable finds the guest and its profile: nil if a golden image is copied.
 func installable(cfg *schema.Config, name string) (*schema.VM, *schema.Kickstart, error) {
-	vm := cfg.VM(name)
-	if vm == nil {
-		var known []string
-		for _, v := range cfg.VMs {
-			known = append(known, v.Name)
-		}
-		return nil, nil, fmt.Errorf("there is no guest %q in the files.%s", name, schema.DidYouMean(name, known))
+	vm, err := guestOf(cfg, name)
+	if err != nil {
+		return nil, nil, err
 	}
 	switch {
 	case vm.Kickstart != nil:
@@ -137,7 +145,10 @@ func (a *app) reinstall(ctx context.Context, name string, f installFlags) error 
 	if err != nil {
 		return err
 	}
-	vm, _, err := installable(cfg, name)
+	vm, err := guestOf(cfg, name)
+	if err == nil && !f.restore {
+		_, _, err = installable(cfg, name)
+	}
 	if err != nil {
 		return err
 	}
@@ -199,6 +210,9 @@ func (a *app) warnOf(cfg *schema.Config, p *plan.Plan) error {
 // planInstall plans what `3rc install` does.
 func planInstall(cfg *schema.Config, seen inventory.Snapshot, vm *schema.VM, restore bool) (*plan.Plan, error) {
 	if !restore {
+		if _, _, err := installable(cfg, vm.Name); err != nil {
+			return nil, err
+		}
 		return installation(cfg, seen, vm)
 	}
 	in := &plan.Input{Config: cfg, Seen: seen}
@@ -292,16 +306,31 @@ func (i installers) Begin(op plan.Op) (libvirt.Installation, error) {
 	return b, nil
 }
 
-// newSite makes what serves installers, and keeps their consoles in a directory.
-func (a *app) newSite(logs string) *install.Site {
-	return install.NewSite(install.Options{Dir: dirOf(a.chdir), Logs: logs, Seed: content.Seed, Log: a.log.Debug})
+// Resume takes up an installation whose installer runs already.
+func (i installers) Resume(op plan.Op, live string) (libvirt.Installation, bool, error) {
+	b, lost, err := i.Site.Resume(op, live)
+	if err != nil {
+		return nil, lost, err
+	}
+	return b, false, nil
 }
 
-// installLogs is where the consoles of installers are kept without a watch.
-func installLogs() string {
+// newSite makes what serves installers. It keeps their consoles in one directory, and
+// in another what the next process needs to attend to those that this one leaves
+// running.
+func (a *app) newSite(logs, keep string) *install.Site {
+	return install.NewSite(install.Options{Dir: dirOf(a.chdir), Logs: logs, Keep: keep, Seed: content.Seed, Log: a.log.Debug})
+}
+
+// installDirs are where the consoles of installers are kept without a watch, and the
+// key that their tokens are derived from: of each cluster by itself, for two may have
+// guests of one name. Without a home there is no place for a key that only its owner
+// can read.
+func installDirs(cfg *schema.Config) (logs, keep string) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		dir = os.TempDir()
+		return filepath.Join(os.TempDir(), "3rc", "install", cfg.Cluster.Name), ""
 	}
-	return filepath.Join(dir, "3rc", "install")
+	dir = filepath.Join(dir, "3rc", "install", cfg.Cluster.Name)
+	return dir, dir
 }

@@ -89,7 +89,9 @@ func (s *stopwatch) take(e store.Entry) {
 			s.note("start", b.op.Name, e.At.Sub(b.at))
 			s.since[b.op.Name] = e.At
 		case plan.DomainInstall:
-			s.note("install", b.op.Name, e.At.Sub(b.at))
+			if b.op.Expect.Power != plan.IsLive { // else the end of one that began before
+				s.note("install", b.op.Name, e.At.Sub(b.at))
+			}
 		}
 	case store.Happened:
 		s.happened(w.Event, e.At)

@@ -172,7 +172,7 @@ func (p screen) guests(w io.Writer, s *api.Status) {
 		if rung == "none" {
 			rung = ""
 		}
-		t.row(name, p.paint(stateColor(g.State), g.State), since(s.At, g.Since), host, rung, tries, guestWhy(g))
+		t.row(name, p.paint(stateColor(g.State), g.State), since(s.At, g.Since), host, rung, tries, guestWhy(g, s.At))
 	}
 	t.write(w)
 	if well > 0 {
@@ -182,19 +182,35 @@ func (p screen) guests(w io.Writer, s *api.Status) {
 
 // isWell tells whether there is nothing to say of a guest.
 func isWell(g api.Guest) bool {
-	return (g.State == "healthy" || g.State == "running") && g.Hold == "" && g.Doing == "" && g.Wanted == ""
+	return (g.State == "healthy" || g.State == "running") && g.Hold == "" && g.Doing == "" && g.Wanted == "" && g.Install == nil
 }
 
-func guestWhy(g api.Guest) string {
+func guestWhy(g api.Guest, now time.Time) string {
 	switch {
 	case g.Hold != "":
 		return g.Hold
+	case g.Install != nil:
+		return installs(*g.Install, now) + ": " + g.Why
 	case isWell(g):
 		return ""
 	case g.Doing != "":
 		return g.Doing + ": " + g.Why
 	}
 	return g.Why
+}
+
+// installs says how far an installer is.
+func installs(in api.Install, now time.Time) string {
+	out := "installing"
+	if in.Stage != "" {
+		out += ", " + in.Stage
+	}
+	elapsed := now.Sub(in.Began)
+	out += ", for " + age(elapsed)
+	if left := time.Duration(in.Estimate*float64(time.Second)) - elapsed; left >= time.Second {
+		out += ", about " + age(left) + " left"
+	}
+	return out
 }
 
 // since is how long ago something was.

@@ -149,6 +149,27 @@ func TestTheScreenTellsAllThatIsWrong(t *testing.T) {
 	}
 }
 
+// TestAnInstallerIsShown: its stage, since when it works, and what is left by the time
+// that the last one took, as long as that makes sense.
+func TestAnInstallerIsShown(t *testing.T) {
+	for _, c := range []struct {
+		in   api.Install
+		want string
+	}{
+		{api.Install{Began: at(0)}, "installing, for 0s: by order"},
+		{api.Install{Began: at(-time.Minute), Stage: "packages, 40%", Estimate: 150.4}, "installing, packages, 40%, for 1m00s, about 1m30s left: by order"},
+		{api.Install{Began: at(-time.Hour), Stage: "initramfs", Estimate: 150.4}, "installing, initramfs, for 1h00m: by order"},
+	} {
+		g := api.Guest{State: "reinstalling", Doing: "reinstall", Why: "by order", Install: &c.in}
+		if got := guestWhy(g, at(0)); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// at is so long after an instant of no meaning.
+func at(d time.Duration) time.Time { return time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC).Add(d) }
+
 func TestManyWellGuestsAreOnlyCounted(t *testing.T) {
 	s := everythingWrong()
 	for i := range 100 {

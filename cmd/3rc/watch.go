@@ -84,7 +84,7 @@ func (a *app) watch(ctx context.Context, f watchFlags) error {
 	if memory != nil {
 		opts.Memory = &reconcile.Recall{Memory: memory}
 	}
-	l = loop.New(opts, loop.Edges{Hosts: e, Probes: e, Power: e, Claims: e.fleet, Planner: e, Memory: st, Journal: journal, Clock: loop.SystemClock{}, Use: e.use})
+	l = loop.New(opts, loop.Edges{Hosts: e, Probes: e, Power: e, Claims: e.fleet, Planner: e, Memory: st, Journal: journal, Clock: loop.SystemClock{}, Use: e.use, Installs: e.installs})
 	served, err := a.serve(ctx, cfg, l)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"3rc/providers/store"
 	"3rc/reconcile"
 	"3rc/reconcile/loop"
+	"3rc/reconcile/loop/api"
 	"3rc/reconcile/round"
 	"3rc/schema"
 	"3rc/schema/inventory"
@@ -51,7 +52,8 @@ func newEdges(a *app, st *store.File, dir string) *edges {
 	e := &edges{app: a, store: st, pool: probe.NewPool(), hosts: map[string]*schema.Host{}}
 	e.fleet = libvirt.New(nil, a.log.Debug)
 	e.learnt = probe.Remember(e.fleet)
-	e.site = a.newSite(filepath.Join(dir, "install"))
+	kept := filepath.Join(dir, "install")
+	e.site = a.newSite(kept, kept)
 	for name, h := range st.Hosts() {
 		e.hosts[name] = &schema.Host{Ident: schema.Ident{Name: name}, URI: h.URI}
 	}
@@ -260,7 +262,7 @@ func (e *edges) Plan(ctx context.Context, c *loop.Loaded, choice plan.Choice) (*
 
 // Install looks at the hosts and plans as `3rc install` does.
 func (e *edges) Install(ctx context.Context, c *loop.Loaded, guest string, restore bool) (*plan.Plan, error) {
-	vm, _, err := installable(c.Config, guest)
+	vm, err := guestOf(c.Config, guest)
 	if err != nil {
 		return nil, err
 	}
@@ -285,6 +287,15 @@ func (e *edges) Carry(ctx context.Context, c *loop.Loaded, p *plan.Plan, o apply
 func (e *edges) installing(cfg *schema.Config, images map[string]inventory.Image) *libvirt.Executor {
 	site := e.site.Use(cfg, images)
 	return e.fleet.Executor(&content.Source{Config: cfg, Images: images, Installers: site}).Installing(installers{site})
+}
+
+// installs are the installers that report to this watch.
+func (e *edges) installs() map[string]api.Install {
+	out := map[string]api.Install{}
+	for name, p := range e.site.Progress() {
+		out[name] = api.Install{Host: p.Host, Stage: p.Stage, Began: p.Began.UTC().Truncate(time.Millisecond), Estimate: p.Estimate.Seconds()}
+	}
+	return out
 }
 
 // unclaimLimit bounds the taking back of claims at the end; one that stays is

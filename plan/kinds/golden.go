@@ -194,8 +194,8 @@ func withoutPrefix(address string) string {
 
 // golden is an image in one pool.
 type golden struct {
-	address string // of its builder
-	vm      *schema.VM
+	address string     // of its builder
+	vm      *schema.VM // once it is to be built
 	image   *schema.Image
 	img     inventory.Image
 	pool    *schema.Pool
@@ -213,7 +213,7 @@ func (f *fleet) goldenIn(i *schema.Image, p *schema.Pool, host string) *golden {
 	if g := f.goldens[address]; g != nil {
 		return g
 	}
-	g := &golden{address: address, vm: builderIn(f.in.Config, i, p, address), image: i, img: f.in.Seen.Images[i.Address], pool: p}
+	g := &golden{address: address, image: i, img: f.in.Seen.Images[i.Address], pool: p}
 	if g.img.SHA256 == "" && g.img.Why == "" {
 		g.img.Why = orUnknown("")
 	}
@@ -382,8 +382,22 @@ func (f *fleet) unneeded(s sighting) plan.Change {
 	if s.fact.State.Live() {
 		return plan.Change{Address: s.mark.Address, Kind: "image", Name: s.fact.Name, Host: s.host, Action: plan.Hold, Reason: plan.Busy, Note: building(s)}
 	}
+	return f.withoutBuilder(s)
+}
+
+// builds tells of an orphan that it is no guest, but was to build an image.
+func (s sighting) builds() bool { return strings.HasPrefix(s.mark.Address, "image.") }
+
+// withoutBuilder removes a builder with what it has not finished. An installer takes no
+// notice of a power button.
+func (f *fleet) withoutBuilder(s sighting) plan.Change {
 	c := f.diffOrphan(s)
 	c.Kind = "image"
+	for i := range c.Ops {
+		if c.Ops[i].Verb == plan.DomainShutdown {
+			c.Ops[i].Verb, c.Ops[i].Limit = plan.DomainDestroy, 0
+		}
+	}
 	return c
 }
 

@@ -19,6 +19,7 @@ func (f *fleet) build(g *golden, prefer string) {
 	if g.change != nil || g.whole && len(seen) == 0 {
 		return
 	}
+	g.vm = builderIn(f.in.Config, g.image, g.pool, g.address)
 	c := plan.Change{Address: g.address, Kind: "image", Name: g.base, Action: plan.Create, Reason: plan.New}
 	g.change = &c
 	hold := func(r plan.Reason, host, format string, args ...any) {
@@ -29,6 +30,9 @@ func (f *fleet) build(g *golden, prefer string) {
 		return
 	}
 	for _, s := range seen {
+		if s.fact.State.Live() && len(seen) == 1 && f.attended(g, s, &c) {
+			return
+		}
 		if s.fact.State.Live() {
 			hold(plan.Busy, s.host, "%s", building(s))
 			return
@@ -77,6 +81,28 @@ func listed(seen []sighting, name string) bool {
 	return slices.ContainsFunc(seen, func(s sighting) bool {
 		return slices.ContainsFunc(s.mark.Volumes, func(v inventory.MarkVolume) bool { return v.Name == name })
 	})
+}
+
+// attended has an installer attended to that an earlier apply booted and left running,
+// if whoever plans has the key to it, and it builds what the files say.
+func (f *fleet) attended(g *golden, s sighting, c *plan.Change) bool {
+	in := s.fact.Installation()
+	if in == nil || in.Key != f.in.Seen.Installer || !listed([]sighting{s}, g.base) {
+		return false
+	}
+	b := &builder{f: f, vm: g.vm, host: s.host, uuid: s.fact.UUID}
+	last := b.proven(g, plan.Expect{Power: plan.IsOff})
+	if b.hold != nil {
+		return false
+	}
+	ops := attend(f.in.Config, g.vm, s, false)
+	ops[0].Limit = time.Duration(b.buildLimit())
+	end := &ops[len(ops)-1]
+	end.Provides = append(end.Provides, keyGuest(g.address, stageReady))
+	c.Action, c.Reason, c.Host, c.When = plan.Update, plan.Incomplete, s.host, plan.Live
+	c.Note = fmt.Sprintf("its installer has been at work on %s since %s, and is attended to until its end", s.host, in.Began)
+	c.Ops = append(ops, last...)
+	return true
 }
 
 // undefined takes builders away that are off.

@@ -45,6 +45,8 @@ func (x *healer) ops(c *plan.Change) []plan.Op {
 		return x.chain(append(x.destroy(), x.op(plan.DomainStart, c.Dest)))
 	case plan.WishReinstall:
 		return x.reinstall(c)
+	case plan.WishAttend:
+		return x.attend(c)
 	case plan.WishStop, plan.WishYield:
 		op := x.op(plan.DomainShutdown, x.w.Host)
 		op.Limit = shutdownLimit
@@ -128,6 +130,18 @@ func (x *healer) define(host string) plan.Op {
 	op := x.op(plan.DomainDefine, host)
 	op.XML = marshal(&d)
 	return op
+}
+
+// attend takes up the installer that an earlier watcher left running.
+func (x *healer) attend(c *plan.Change) []plan.Op {
+	fact, ok := x.r.in.View(x.w.Host).Find(inventory.Domain, x.vm.Name)
+	s := look(x.w.Host, fact)
+	if !ok || s.err != nil || s.mark == nil || len(x.vm.Disks) == 0 {
+		*c = change(x.vm, plan.Hold, plan.Upset, x.w.Host, fmt.Sprintf("its installer on %s cannot be attended to: its definition was not seen, or is not ours", x.w.Host))
+		c.Wish = x.w
+		return nil
+	}
+	return attend(x.r.in.Config, x.vm, s, true)
 }
 
 // reinstall makes new volumes of the next generation, in place of the first disk

@@ -191,7 +191,7 @@ func (r *recovery) change(w *plan.Wish, where placement) []plan.Change {
 		c.Note = strings.TrimSuffix(w.Why+"; "+where.moves[w.Guest].Why, "; ")
 	case plan.WishMigrate:
 		c.Action, c.Dest = plan.Migrate, where.moves[w.Guest].To
-	case plan.WishRestart:
+	case plan.WishRestart, plan.WishAttend:
 		c.Dest = w.Target
 	}
 	c.Ops = x.ops(&c)

@@ -59,6 +59,23 @@ func (w *world) available(host, pool, size string) {
 	})
 }
 
+func (w *world) installing(host, guest, key string) {
+	w.alter(host, inventory.Domain, guest, func(f *inventory.Fact) {
+		var x lx.Domain
+		if err := x.Unmarshal(f.XML); err != nil {
+			panic(err)
+		}
+		m, err := inventory.MetadataMark(x.Metadata.XML)
+		if err != nil {
+			panic(err)
+		}
+		m.Installation = &inventory.Installation{ID: "1f", Key: key, Attempt: 1, Began: "2026-11-23T08:00:00Z"}
+		x.Metadata.XML = m.With(x.Metadata.XML)
+		x.Devices.Channels = append(x.Devices.Channels, lx.DomainChannel{Target: &lx.DomainChannelTarget{VirtIO: &lx.DomainChannelTargetVirtIO{Name: inventory.InstallChannel}}})
+		f.State, f.LiveXML = inventory.StateRunning, rendered(&x)
+	})
+}
+
 func (w *world) process(host, guest, require string) {
 	w.alter(host, inventory.Domain, guest, func(f *inventory.Fact) {
 		var x lx.Domain

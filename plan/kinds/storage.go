@@ -390,7 +390,9 @@ func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, at hostPool, mv *inv
 		key = b.base(d.Image.Address, p, at, base, img, false)
 	}
 	mv.Base = base
-	op.Requires = append(op.Requires, key)
+	if key != "" {
+		op.Requires = append(op.Requires, key)
+	}
 	x.Capacity.Value = sectors(max(uint64(d.Size), img.Virtual))
 	if d.Clone == "backing" {
 		x.BackingStore = &lx.StorageVolumeBackingStore{Path: at.path(at.def, base), Format: &lx.StorageVolumeTargetFormat{Type: img.Format}}

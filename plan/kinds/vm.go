@@ -38,6 +38,10 @@ func (k guests) Diff(in *plan.Input) []plan.Change {
 		out = append(out, f.diffGuest(g, where)...)
 	}
 	for _, o := range f.orphans {
+		if o.builds() {
+			out = append(out, f.withoutBuilder(o))
+			continue
+		}
 		out = append(out, f.diffOrphan(o))
 	}
 	out = f.preflight(out)
@@ -59,6 +63,9 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 		case s.err != nil:
 			return hold(plan.Upset, s.host, "on %s: %v", s.host, s.err)
 		case s.fact.Installs():
+			if c, ours := f.resume(g, s); ours && len(g.seen) == 1 && len(f.unseen) == 0 {
+				return c, true
+			}
 			return hold(plan.Busy, s.host, "an installer is at work on it on %s; look again when it has ended, or end it with virsh destroy and apply again", s.host)
 		case s.fact.Job:
 			return hold(plan.Busy, s.host, "libvirt is at work on it on %s (a migration, a backup or the like); look again when that is done", s.host)

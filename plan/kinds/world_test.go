@@ -172,6 +172,9 @@ func (w *world) command(d *datadriven.TestData) string {
 		return w.installer(args["of"])
 	case "restore": // restore GUEST: to the disks before its last installation, and what comes of that
 		return w.restore(words[0])
+	case "installing": // installing HOST GUEST key=KEY: an installer that somebody booted, by that key, is at work
+		w.installing(words[0], words[1], args["key"])
+		return ""
 	case "fails": // fails GUEST: its next installation
 		w.fleet.FailInstall(words[0], 1)
 		return ""
@@ -227,7 +230,7 @@ func (w *world) input() *plan.Input {
 			w.images[i.Address] = kinds.Golden(w.cfg, i, w.images)
 		}
 	}
-	return &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: views, Images: w.images}}
+	return &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: views, Images: w.images, Installer: "mine"}}
 }
 
 func (w *world) volumes() string {

@@ -17,6 +17,10 @@ const installLimit = 30 * time.Minute
 // the operation.
 func (t *task) install(d *domain) {
 	op, h := t.op, t.h
+	if op.Expect.Power == plan.IsLive {
+		t.attend(d)
+		return
+	}
 	def, err := definitionOf(op.XML)
 	if err == nil {
 		err = h.expect(op, d)
@@ -49,16 +53,7 @@ func (t *task) install(d *domain) {
 func (t *task) runInstaller(p *process) {
 	f, h, name := t.f, t.h, p.dom.name
 	fails := f.guest(name).failInstall.strikes(h.name)
-	installed := false
-	p.watched = append(p.watched, func() {
-		t.resume(func() {
-			if !installed {
-				t.finish(fmt.Errorf("the installation of %s ended without its token: %w", name, ErrFailed))
-				return
-			}
-			t.finish(nil)
-		})
-	})
+	t.awaits(p)
 	ended := func() bool { return p.dom.proc != p }
 	physical := func(d time.Duration, fn func()) {
 		if t.quick {
@@ -78,22 +73,55 @@ func (t *task) runInstaller(p *process) {
 		case fails:
 			p.stopped("shutdown")
 		default:
-			installed = true
+			p.filled = true
 			p.fill(t.op)
 			p.stopped("shutdown")
 		}
 	})
+	t.limit(p, 0)
+}
+
+// awaits ends the operation with the installer's process.
+func (t *task) awaits(p *process) {
+	p.watched = append(p.watched, func() {
+		t.resume(func() {
+			if !p.filled {
+				t.finish(fmt.Errorf("the installation of %s ended without its token: %w", p.dom.name, ErrFailed))
+				return
+			}
+			t.finish(nil)
+		})
+	})
+}
+
+// limit ends an installer that has had its time, of which so much is over.
+func (t *task) limit(p *process, over time.Duration) {
 	limit := t.op.Limit
 	if limit <= 0 {
 		limit = installLimit
 	}
-	if !t.quick {
-		t.after(limit, func() {
-			if !ended() && (t.hand || h.reachable()) {
-				p.off("destroyed")
-			}
-		})
+	if t.quick {
+		return
 	}
+	t.after(max(0, limit-over), func() {
+		if p.dom.proc == p && (t.hand || t.h.reachable()) {
+			p.off("destroyed")
+		}
+	})
+}
+
+// attend waits for an installer that another operation booted.
+func (t *task) attend(d *domain) {
+	err := t.h.expect(t.op, d)
+	if err == nil && (d == nil || d.proc == nil || !d.proc.install) {
+		err = fmt.Errorf("domain %s on %s is not being installed: %w", t.op.Name, t.h.name, ErrStale)
+	}
+	if err != nil {
+		t.finish(err)
+		return
+	}
+	t.awaits(d.proc)
+	t.limit(d.proc, t.f.clock.Now()-d.proc.since)
 }
 
 // fill is the installer writing a system to the first disk that it can write to.

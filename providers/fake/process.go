@@ -77,6 +77,7 @@ type process struct {
 	ended   inventory.State // the guest stopped by itself and QEMU waits for libvirtd to notice: with this reason
 	sent    bool            // of a migration, the sending one after the switch-over: it is no copy any more
 	install bool
+	filled  bool // by its installer, which has told so
 	open    []openFile
 	job     *migration
 	watched []func() // called when it has ended

@@ -29,17 +29,22 @@ type attempt struct {
 	ks       *schema.Kickstart
 	host     string
 	self     schema.Self
+	id       string
 	secret   string // of its URL
 	rendered *Rendered
 	base     string // its callback without the secret's part; "" if nothing is served
+	listens  string // where it is listened for that
 	release  func() // gives its listener back
 	expire   *time.Timer
 
 	mu     sync.Mutex
 	began  time.Time
+	booted bool // its installer is at work
 	stage  string
 	tells  bool   // it reports its stages itself: nothing is guessed
 	result report // the first token
+	held   *os.File
+	over   bool // its verdict was given
 	lines  lines
 	tail   []string
 	log    *os.File
@@ -102,6 +107,7 @@ func (a *attempt) take(r report) bool {
 	}
 	if a.result.kind == "" {
 		a.result = r
+		a.note(r)
 	}
 	return true
 }
@@ -118,6 +124,7 @@ func (a *attempt) Told() (done, failed bool) {
 func (a *attempt) Verdict(end string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.over = true
 	took := time.Since(a.began).Round(time.Second)
 	var why string
 	switch {
@@ -150,27 +157,50 @@ func (a *attempt) Verdict(end string) error {
 // known.
 func (a *attempt) Estimate() time.Duration { return a.site.remembered(a.ks.Address) }
 
+// Began is when the installer was booted.
+func (a *attempt) Began() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.began
+}
+
 // Close ends it: its URL leads nowhere from now on.
 func (a *attempt) Close() {
 	a.site.drop(a)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.letGo()
 	if a.log != nil {
 		_ = a.log.Close()
 	}
 }
 
+// abandon closes an attempt that nothing more will be heard of.
+func (a *attempt) abandon() {
+	a.mu.Lock()
+	a.over = true
+	a.mu.Unlock()
+	a.Close()
+}
+
 // begin starts the clock and the log.
-func (a *attempt) begin() {
+func (a *attempt) begin() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.expire.Stop()
-	a.began = time.Now()
+	a.began, a.booted = time.Now(), true
+	a.keepConsole(os.O_TRUNC)
+	return a.hold()
+}
+
+// keepConsole opens the file that keeps the console, from its beginning, or, of an
+// installer that somebody else booted, from where that one left it.
+func (a *attempt) keepConsole(how int) {
 	dir := a.site.opts.Logs
 	if dir == "" || os.MkdirAll(dir, 0o700) != nil {
 		return
 	}
-	f, err := os.OpenFile(filepath.Join(dir, a.guest.Name+".install.log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, a.guest.Name+".install.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND|how, 0o600)
 	if err == nil {
 		a.log = f
 	}

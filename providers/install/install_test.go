@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 	lx "libvirt.org/go/libvirtxml"
@@ -256,6 +257,9 @@ func TestAnInstallationByHTTP(t *testing.T) {
 	if got := s.Stage(plan.Op{Verb: plan.DomainInstall, Address: "vm.web"}); got != "packages" {
 		t.Errorf("its stage is %q", got)
 	}
+	if p := s.Progress()["web"]; p.Host != "h1" || p.Stage != "packages" || time.Since(p.Began) > time.Minute || p.Estimate != 0 {
+		t.Errorf("its progress is %+v", p)
+	}
 	if code, _ := ask(t, url+"?nonce="+nonce+"&attempt=1"); code != 200 {
 		t.Errorf("the token is answered with %d", code)
 	}
@@ -277,8 +281,8 @@ func TestAnInstallationByHTTP(t *testing.T) {
 	if _, text := ask(t, url2+"/ks.cfg"); !strings.Contains(text, nonce2+" 2 ") {
 		t.Errorf("the second attempt's file is %q", text)
 	}
-	if again.Estimate() < 0 {
-		t.Error("no estimate")
+	if p := s.Progress()["web"]; again.Estimate() <= 0 || p.Estimate != again.Estimate() || p.Stage != "" {
+		t.Errorf("its progress is %+v, and the estimate %s", p, again.Estimate())
 	}
 }
 

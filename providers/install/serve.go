@@ -35,33 +35,52 @@ type server struct {
 	http  *http.Server
 }
 
-// serve sees that an attempt can be called, and gives the URL under which.
-func (s *Site) serve(cfg *schema.Config, a *attempt) (string, error) {
+// serve sees that an attempt can be called, and notes the URL under which.
+func (s *Site) serve(cfg *schema.Config, a *attempt) error {
 	listen, host, err := s.where(cfg, a)
 	if err != nil {
-		return "", err
+		return err
 	}
-	secure := cfg.Cluster.Watch != nil && strings.HasPrefix(cfg.Cluster.Watch.Install, "https://")
+	scheme := "http://"
+	if cfg.Cluster.Watch != nil && strings.HasPrefix(cfg.Cluster.Watch.Install, "https://") {
+		scheme = "https://"
+	}
+	if err := s.join(cfg, a, listen, scheme == "https://"); err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(a.listens)
+	if err != nil {
+		return err
+	}
+	a.base = scheme + net.JoinHostPort(host, port) + under
+	return nil
+}
+
+// join has an attempt listened for at an address, by a server that does so already
+// or by one that is begun for it.
+func (s *Site) join(cfg *schema.Config, a *attempt, listen string, secure bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	srv := s.servers[listen]
+	for key, x := range s.servers {
+		if srv == nil && x.base == listen {
+			listen, srv = key, x
+		}
+	}
 	if srv == nil {
+		var err error
 		if srv, err = s.listen(cfg, listen, secure); err != nil {
-			return "", err
+			return err
 		}
 		s.servers[listen] = srv
 	}
 	srv.users++
+	a.listens = listen
+	if _, port, _ := net.SplitHostPort(listen); port == "0" {
+		a.listens = srv.base // the port that the kernel chose
+	}
 	a.release = func() { s.leave(listen, srv) }
-	scheme := "http://"
-	if secure {
-		scheme = "https://"
-	}
-	_, port, err := net.SplitHostPort(srv.base)
-	if err != nil {
-		return "", err
-	}
-	return scheme + net.JoinHostPort(host, port) + under, nil
+	return nil
 }
 
 // where tells what to listen on, and under which address the guest finds it.

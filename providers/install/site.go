@@ -2,11 +2,14 @@ package install
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +30,7 @@ const expiry = 2 * time.Hour
 type Options struct {
 	Dir  string                        // where relative paths of the configuration begin
 	Logs string                        // where consoles and the time that installations took are kept; "": nowhere
+	Keep string                        // where the key lies, and what was said, by which installers are attended to that an earlier process booted; "": none are
 	Log  func(msg string, args ...any) // may be nil
 	// Seed makes the image of a NoCloud seed with these files.
 	Seed func(files map[string]string) (content io.ReadCloser, size int64, err error)
@@ -40,6 +44,7 @@ type Site struct {
 
 	mu       sync.Mutex
 	cfg      *schema.Config
+	key      []byte // what the secrets of attempts are derived from, once it was needed
 	images   map[string]inventory.Image
 	attempts map[string]*attempt // by address of the guest
 	counts   map[string]int
@@ -79,6 +84,30 @@ func (s *Site) Stage(op plan.Op) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.stage
+}
+
+// Progress is how far an installer is.
+type Progress struct {
+	Host, Stage string
+	Began       time.Time
+	Estimate    time.Duration // of the whole; 0: not known
+}
+
+// Progress tells of every installer at work, by the name of its guest.
+func (s *Site) Progress() map[string]Progress {
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.attempts))
+	s.mu.Unlock()
+	_, times := s.times()
+	out := map[string]Progress{}
+	for _, a := range all {
+		a.mu.Lock()
+		if a.booted {
+			out[a.guest.Name] = Progress{Host: a.host, Stage: a.stage, Began: a.began, Estimate: seconds(times[a.ks.Address])}
+		}
+		a.mu.Unlock()
+	}
+	return out
 }
 
 // Open makes the files of a new attempt, ADDRESS@HOST, as they are delivered: the
@@ -140,43 +169,67 @@ func split(what string) (address, host string) {
 func (s *Site) attempt(what string) (*attempt, error) {
 	address, host := split(what)
 	s.mu.Lock()
-	cfg, old := s.cfg, s.attempts[address]
+	old := s.attempts[address]
 	s.counts[address]++
 	count := s.counts[address]
 	s.mu.Unlock()
 	if old != nil {
 		old.Close()
 	}
+	a, cfg, err := s.prepare(address, host, random(16), count)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.serve(cfg, a); err != nil {
+		if a.ks.DeliveredBy() == "http" {
+			return nil, fmt.Errorf("its installer is to fetch its file from here, and cannot: %w. Set install_listen in the watch block", err)
+		}
+		s.opts.Log("an installer cannot call back; its console or channel must bring the token", "guest", a.guest.Name, "why", err.Error())
+	}
+	if err := s.enter(a); err != nil {
+		return nil, err
+	}
+	a.expire = time.AfterFunc(expiry, a.Close)
+	return a, nil
+}
+
+// prepare makes an attempt with its secrets, which is not served yet.
+func (s *Site) prepare(address, host, id string, count int) (*attempt, *schema.Config, error) {
+	s.mu.Lock()
+	cfg := s.cfg
+	s.mu.Unlock()
 	vm := cfg.VMAt(address)
 	if vm == nil {
 		vm = kinds.Builder(cfg, address)
 	}
 	if vm == nil || profileOf(cfg, vm) == nil {
-		return nil, fmt.Errorf("%s has no kickstart any more", address)
+		return nil, nil, fmt.Errorf("%s has no kickstart any more", address)
 	}
-	a := &attempt{site: s, guest: vm, ks: profileOf(cfg, vm), host: host, secret: random(16), began: time.Now()}
-	a.self = kinds.SelfOf(cfg, vm, host)
-	a.self.Nonce, a.self.Attempt = random(16), count
-	base, err := s.serve(cfg, a)
+	key, err := s.secret()
 	if err != nil {
-		if a.ks.DeliveredBy() == "http" {
-			return nil, fmt.Errorf("its installer is to fetch its file from here, and cannot: %w. Set install_listen in the watch block", err)
-		}
-		s.opts.Log("an installer cannot call back; its console or channel must bring the token", "guest", vm.Name, "why", err.Error())
+		return nil, nil, err
 	}
-	a.base = base
-	if base != "" {
-		a.self.Callback = base + a.secret
+	of := func(what string) string { return derive(key, what, cfg.Cluster.Name, address, host, id) }
+	a := &attempt{site: s, guest: vm, ks: profileOf(cfg, vm), host: host, id: id, secret: of(ofURL), began: time.Now()}
+	a.self = kinds.SelfOf(cfg, vm, host)
+	a.self.Nonce, a.self.Attempt = of(ofNonce), count
+	return a, cfg, nil
+}
+
+// enter works out an attempt's file, and takes it among those of the site.
+func (s *Site) enter(a *attempt) error {
+	if a.base != "" {
+		a.self.Callback = a.base + a.secret
 	}
+	var err error
 	if a.rendered, err = Render(a.ks, a.self); err != nil {
 		a.Close()
-		return nil, err
+		return err
 	}
-	a.expire = time.AfterFunc(expiry, a.Close)
 	s.mu.Lock()
-	s.attempts[address] = a
-	s.mu.Unlock()
-	return a, nil
+	defer s.mu.Unlock()
+	s.attempts[a.guest.Address] = a
+	return nil
 }
 
 // Begin takes up the attempt whose files were made last, or makes one that needs
@@ -193,8 +246,70 @@ func (s *Site) Begin(op plan.Op) (*Boot, error) {
 			return nil, err
 		}
 	}
-	a.begin()
+	if err := a.begin(); err != nil {
+		a.Close()
+		return nil, fmt.Errorf("what its installer will say cannot be kept: %w", err)
+	}
 	return &Boot{attempt: a, xml: op.XML}, nil
+}
+
+// Resume attends to an installer that another process booted, by what the mark in
+// its process' definition says. lost tells that it goes on, and that nobody will ever
+// hear its token: it would come by HTTP alone, and cannot come any more.
+func (s *Site) Resume(op plan.Op, live string) (in *Boot, lost bool, err error) {
+	address, host := split(strings.TrimPrefix(op.Content, "installer:"))
+	m, err := inventory.ReadMark(live)
+	if err != nil || m == nil || m.Installation == nil {
+		return nil, false, errors.New("what runs is an installer that says nothing of who booted it")
+	}
+	said := m.Installation
+	key, err := s.secret()
+	if err != nil {
+		return nil, false, err
+	}
+	if said.Key != named(key) {
+		return nil, false, errors.New("its installer was booted by another 3rc, whose key is not here")
+	}
+	a, cfg, err := s.prepare(address, host, said.ID, said.Attempt)
+	if err != nil {
+		return nil, false, err
+	}
+	if a.began, err = time.Parse(time.RFC3339, said.Began); err != nil {
+		return nil, false, fmt.Errorf("when its installer was booted cannot be read: %w", err)
+	}
+	if err := a.hold(); err != nil {
+		return nil, false, err
+	}
+	s.mu.Lock()
+	old := s.attempts[address]
+	s.counts[address] = max(s.counts[address], said.Attempt)
+	s.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
+	unheard := error(nil)
+	if said.Serves != "" {
+		a.base, a.listens = said.Serves, said.Listens
+		unheard = s.join(cfg, a, said.Listens, strings.HasPrefix(said.Serves, "https://"))
+	}
+	if err := s.enter(a); err != nil {
+		return nil, false, err
+	}
+	if unheard != nil && !a.writes() && a.result.kind == "" {
+		a.abandon()
+		return nil, true, fmt.Errorf("its token would come to %s alone, where this process cannot listen: %w", said.Listens, unheard)
+	}
+	a.mu.Lock()
+	a.booted = true
+	a.keepConsole(0)
+	a.mu.Unlock()
+	return &Boot{attempt: a}, false, nil
+}
+
+// writes tells whether the installer's own file has it write its token to the console
+// or the channel.
+func (a *attempt) writes() bool {
+	return strings.Contains(a.rendered.Content.Reveal()+a.rendered.Cmdline.Reveal(), word)
 }
 
 // Boot is an installation under way: what is booted, what hears the installer, and
@@ -205,13 +320,28 @@ type Boot struct {
 }
 
 // Definition is the planner's, with the kernel's command line, which only this
-// attempt knows.
+// attempt knows, and with what its mark says of the attempt.
 func (b *Boot) Definition() (string, error) {
 	var d lx.Domain
 	if err := d.Unmarshal(b.xml); err != nil || d.OS == nil {
 		return "", fmt.Errorf("the installer's definition cannot be read: %w", err)
 	}
 	d.OS.Cmdline = b.rendered.Cmdline.Reveal()
+	if d.Metadata == nil {
+		return d.Marshal()
+	}
+	m, err := inventory.MetadataMark(d.Metadata.XML)
+	if err != nil {
+		return "", err
+	}
+	key, err := b.site.secret()
+	if err != nil {
+		return "", err
+	}
+	if m != nil {
+		m.Installation = b.mark(key)
+		d.Metadata.XML = m.With(d.Metadata.XML)
+	}
 	return d.Marshal()
 }
 
@@ -247,8 +377,10 @@ func (s *Site) times() (string, map[string]float64) {
 
 func (s *Site) remembered(ks string) time.Duration {
 	_, all := s.times()
-	return time.Duration(all[ks] * float64(time.Second))
+	return seconds(all[ks])
 }
+
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 
 func (s *Site) remember(ks string, took time.Duration) {
 	p, all := s.times()

@@ -3,6 +3,7 @@ package libvirt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -34,6 +35,9 @@ const (
 type Installers interface {
 	// Begin takes up the installation of an operation.
 	Begin(op plan.Op) (Installation, error)
+	// Resume takes up an installation whose installer runs already, by the definition
+	// of its process. lost tells that its token can never be heard any more.
+	Resume(op plan.Op, live string) (in Installation, lost bool, err error)
 }
 
 // Installation is one installer at work. Its methods may be called at once.
@@ -49,6 +53,8 @@ type Installation interface {
 	Verdict(end string) error
 	// Estimate is how long it is likely to take; 0: not known.
 	Estimate() time.Duration
+	// Began is when the installer was booted.
+	Began() time.Time
 	Close()
 }
 
@@ -61,29 +67,50 @@ func (x *Executor) Installing(i Installers) *Executor {
 // installDomain boots an installer over the definition that the guest keeps: libvirt
 // takes the other one for this process alone, and shows the old one again when it has
 // ended. So nothing can boot an installer twice. The operation's limit is the
-// installer's time; what ends it after that has its own.
+// installer's time; what ends it after that has its own. An operation that expects
+// the guest to be live attends to the installer that an earlier one booted.
 func installDomain(ctx context.Context, j *job) error {
 	if j.exec.installers == nil {
 		return faultf(ErrUnsupported, "nothing was given to install with")
 	}
-	s, err := j.see(ctx, false, false)
+	resumes := j.op.Expect.Power == plan.IsLive
+	s, err := j.see(ctx, false, resumes)
 	if err == nil {
 		err = j.expect(s)
 	}
 	if err != nil {
 		return err
 	}
-	if s.state.Live() {
+	var in Installation
+	switch {
+	case resumes:
+		in, err = j.takeUp(ctx, s)
+	case s.state.Live():
 		return faultf(ErrStale, "it was to be off, and %v", s)
+	default:
+		in, err = j.boot(ctx)
 	}
-	in, err := j.exec.installers.Begin(j.op)
 	if err != nil {
-		return &fault{kind: ErrLocal, text: "preparing the installation", err: err}
+		return err
 	}
 	defer in.Close()
+	listening, quiet := context.WithCancel(ctx)
+	defer quiet()
+	go j.listenTo(listening, in, func(d *lv.Domain, s *lv.Stream) error { return d.OpenConsole("", s, 0) })
+	go j.listenTo(listening, in, func(d *lv.Domain, s *lv.Stream) error { return d.OpenChannel(inventory.InstallChannel, s, 0) })
+	return j.attend(ctx, in)
+}
+
+// boot begins an installation.
+func (j *job) boot(ctx context.Context) (Installation, error) {
+	in, err := j.exec.installers.Begin(j.op)
+	if err != nil {
+		return nil, &fault{kind: ErrLocal, text: "preparing the installation", err: err}
+	}
 	xml, err := in.Definition()
 	if err != nil {
-		return &fault{kind: ErrLocal, text: "preparing the installation", err: err}
+		in.Close()
+		return nil, &fault{kind: ErrLocal, text: "preparing the installation", err: err}
 	}
 	boot, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -95,13 +122,29 @@ func installDomain(ctx context.Context, j *job) error {
 		return d.Free()
 	})
 	if err != nil {
-		return err
+		in.Close()
+		return nil, err
 	}
-	listening, quiet := context.WithCancel(ctx)
-	defer quiet()
-	go j.listenTo(listening, in, func(d *lv.Domain, s *lv.Stream) error { return d.OpenConsole("", s, 0) })
-	go j.listenTo(listening, in, func(d *lv.Domain, s *lv.Stream) error { return d.OpenChannel(inventory.InstallChannel, s, 0) })
-	return j.attend(ctx, in)
+	return in, nil
+}
+
+// takeUp attends to an installer that runs. One whose token nobody can hear any more
+// is ended: all that it could come to is a disk that counts as unfinished.
+func (j *job) takeUp(ctx context.Context, s sight) (Installation, error) {
+	in, lost, err := j.exec.installers.Resume(j.op, s.live)
+	switch {
+	case err == nil:
+		j.sent.Store(true) // an earlier process sent it
+		return in, nil
+	case !lost:
+		return nil, &fault{kind: ErrLocal, text: "attending to the installer that runs", err: err}
+	}
+	gone, cancel := context.WithTimeout(ctx, 2*goneLimit)
+	defer cancel()
+	if ended := j.destroy(gone); ended != nil {
+		return nil, &fault{kind: errSilent, text: err.Error() + "; and its process could not be ended", err: ended}
+	}
+	return nil, fmt.Errorf("%w. Its process was ended, and its unfinished disk is made anew by the next installation", err)
 }
 
 // attend waits for the end of the installer's process, and brings it about when the
@@ -111,8 +154,8 @@ func (j *job) attend(ctx context.Context, in Installation) error {
 	if limit <= 0 {
 		limit = installLimit
 	}
-	began := time.Now()
-	late := time.NewTimer(limit)
+	began := in.Began()
+	late := time.NewTimer(max(limit-max(0, time.Since(began)), lastLines))
 	defer late.Stop()
 	tick := time.NewTicker(attendEvery)
 	defer tick.Stop()
@@ -147,7 +190,7 @@ func (j *job) attend(ctx context.Context, in Installation) error {
 			return j.cutShort(ctx, in, "")
 		}
 		answered = time.Now()
-		j.progress(uint64(time.Since(began).Milliseconds()), uint64(in.Estimate().Milliseconds()))
+		j.progress(uint64(max(0, time.Since(began)).Milliseconds()), uint64(in.Estimate().Milliseconds()))
 	}
 }
 

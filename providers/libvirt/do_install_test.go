@@ -18,6 +18,9 @@ type installer struct {
 	done, failed bool
 	ends         []string
 	closed       bool
+	began        time.Time     // zero: now
+	live         string        // the definition that it was taken up by
+	lost         error         // its token can no more be heard
 	looked       chan struct{} // gets a value each time it is asked what was told
 }
 
@@ -43,6 +46,18 @@ func (i *installer) Verdict(end string) error {
 		return nil
 	}
 	return errors.New("not installed: " + end)
+}
+
+func (i *installer) Began() time.Time {
+	if i.began.IsZero() {
+		return time.Now()
+	}
+	return i.began
+}
+
+func (i *installer) Resume(_ plan.Op, live string) (Installation, bool, error) {
+	i.live = live
+	return i, i.lost != nil, i.lost
 }
 
 func (i *installer) tell(done, failed bool) {
@@ -117,4 +132,57 @@ func TestWhatRunsIsNotInstalled(t *testing.T) {
 	s.fails(web, ErrUnsupported, "nothing was given to install with")
 	s.x.Installing(&installer{})
 	s.fails(web, ErrStale, "it was to be off")
+}
+
+// TestARunningInstallerIsAttendedTo: as if this process had booted it, with what is
+// left of its time; and one whose token can never be heard is ended.
+func TestARunningInstallerIsAttendedTo(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		in    *installer
+		act   func(s *site, i *installer)
+		says  string // of the error
+		blame bool   // the guest is to blame
+	}{
+		{name: "done", in: &installer{}, act: func(s *site, i *installer) {
+			i.tell(true, false)
+			s.done(plan.Op{Verb: plan.DomainShutdown, Name: "app"})
+		}},
+		{name: "its time is up", in: &installer{began: time.Now().Add(-time.Hour)}, says: "did not end within 1m", blame: true},
+		{name: "its token is lost", in: &installer{lost: errors.New("nobody listens")}, says: "nobody listens. Its process was ended", blame: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t)
+			s.done(plan.Op{Verb: plan.DomainDefine, Name: "app", UUID: appUUID, XML: appXML, Expect: plan.Expect{Power: plan.Absent}})
+			s.done(plan.Op{Verb: plan.DomainStart, Name: "app", UUID: appUUID})
+			c.in.looked = make(chan struct{}, 1)
+			s.x.Installing(c.in)
+			op := plan.Op{Verb: plan.DomainInstall, Class: inventory.Domain, Name: "app", UUID: appUUID, Limit: time.Minute, Expect: plan.Expect{Power: plan.IsLive}}
+			ended := make(chan error, 1)
+			go func() { ended <- s.do(op) }()
+			if c.act != nil {
+				select {
+				case <-c.in.looked:
+				case <-time.After(time.Minute):
+					t.Fatal("it is not looked at")
+				}
+				c.act(s, c.in)
+			}
+			var err error
+			select {
+			case err = <-ended:
+			case <-time.After(time.Minute):
+				t.Fatal("it does not end")
+			}
+			if (err == nil) != (c.says == "") || err != nil && (!strings.Contains(err.Error(), c.says) || Open(err) || Blameless(op, err) == c.blame) {
+				t.Errorf("%v, and was to say %q", err, c.says)
+			}
+			if f := s.domain("app"); f.State != inventory.StateOff {
+				t.Errorf("it is %s", f.State)
+			}
+			if !strings.Contains(c.in.live, "<name>app</name>") {
+				t.Errorf("it was taken up by %q", c.in.live)
+			}
+		})
+	}
 }

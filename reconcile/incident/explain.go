@@ -199,7 +199,7 @@ func subject(e api.Entry) string {
 
 // verbs are the tasks of the watch as nouns.
 var verbs = map[string]string{
-	string(reconcile.Start): "a start", string(reconcile.Again): "a restart", string(reconcile.Elsewhere): "a start elsewhere", string(reconcile.Anew): "a reinstallation",
+	string(reconcile.Start): "a start", string(reconcile.Again): "a restart", string(reconcile.Elsewhere): "a start elsewhere", string(reconcile.Anew): "a reinstallation", string(reconcile.Attend): "attention to an installer that was at work",
 	string(reconcile.Stop): "a shutdown", string(reconcile.Move): "a live migration", string(reconcile.Sweep): "the removal of a leftover", string(reconcile.Suspend): "a pause",
 	string(reconcile.Resume): "a resumption", string(reconcile.Halve): "the removal of half a migration", string(reconcile.Discard): "the removal of an old disk", string(reconcile.Yield): "a shutdown to make room", string(reconcile.Applied): "a change by apply",
 }

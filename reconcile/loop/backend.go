@@ -35,8 +35,12 @@ func (l *Loop) ask(ctx context.Context, f func()) error {
 // Status says how things stand.
 func (l *Loop) Status(ctx context.Context) (*api.Status, error) {
 	var s *api.Status
+	var installs map[string]api.Install
+	if l.edges.Installs != nil {
+		installs = l.edges.Installs()
+	}
 	err := l.ask(ctx, func() {
-		about := api.About{Seq: l.feed.Last(), Warnings: l.warnings(), Watch: api.Watch{
+		about := api.About{Installs: installs, Seq: l.feed.Last(), Warnings: l.warnings(), Watch: api.Watch{
 			Actor: l.opts.Watch.Actor, PID: os.Getpid(), Version: l.opts.Version, Started: l.wallBegan, Configuration: short(l.reloads.digest), Ignored: l.reloads.refused, Self: l.opts.Self(l.cfg),
 		}}
 		s = api.StatusOf(l.r, l.cfg, l.now(), l.wall(), about)

@@ -7,6 +7,7 @@ import (
 	"3rc/plan"
 	"3rc/providers/store"
 	"3rc/reconcile"
+	"3rc/reconcile/loop/api"
 	"3rc/reconcile/round"
 	"3rc/schema"
 	"3rc/schema/inventory"
@@ -75,4 +76,7 @@ type Edges struct {
 	Journal Journal
 	Clock   Clock
 	Use     func(cfg *schema.Config, images map[string]inventory.Image, still []string)
+	// Installs are the installers that report to this watch, by guest; nil: there are
+	// never any.
+	Installs func() map[string]api.Install
 }

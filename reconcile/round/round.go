@@ -410,7 +410,12 @@ func (r *Round) dispatch(out *[]Effect, now reconcile.Instant) {
 // rule asks the machine whether an operation may be done at this moment.
 func (r *Round) rule(t *task, op plan.Op) (reconcile.Ruling, string) {
 	switch op.Verb {
-	case plan.DomainStart, plan.DomainInstall:
+	case plan.DomainInstall:
+		if op.Expect.Power == plan.IsLive {
+			return r.m.MayAct(t.guest, op.Host) // it runs
+		}
+		return r.m.MayStart(t.guest, op.Host)
+	case plan.DomainStart:
 		return r.m.MayStart(t.guest, op.Host)
 	case plan.DomainDestroy:
 		return r.m.MayStop(t.guest, op.Host)

@@ -115,7 +115,7 @@ func (c *checker) volume(e fake.Event) {
 		}
 	}
 	vm := c.w.vm(guest)
-	installing := c.rung[guest] == string(plan.WishReinstall)
+	installing := c.rung[guest] == string(plan.WishReinstall) || c.rung[guest] == string(plan.WishAttend)
 	along := vm != nil && slices.ContainsFunc(vm.Disks, func(d schema.Disk) bool { return d.CopyOnMigrate })
 	switch {
 	case e.Kind == fake.Created && !installing && !along:

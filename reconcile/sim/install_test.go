@@ -204,3 +204,60 @@ func TestOldDisksOfSeveralInstallationsGoTogether(t *testing.T) {
 		t.Errorf("in the end: %s; %s", got, w.state("a"))
 	}
 }
+
+// A watch that dies while a guest is installed: the next one attends to the installer,
+// which is no new attempt, if it still runs; what it comes to counts as the first one's.
+func TestInstallationSurvivesItsWatch(t *testing.T) {
+	for name, c := range map[string]struct {
+		reinstall, act      string
+		away                time.Duration // without a watch
+		anew, attended      int
+		answers, failsFirst bool
+	}{
+		"it is still at work":               {reinstall: "attempts = 1", away: 10 * time.Second, anew: 1, attended: 1, answers: true},
+		"it fails later":                    {reinstall: "attempts = 1", away: 10 * time.Second, anew: 1, attended: 1, failsFirst: true},
+		"it fails later, and may again":     {reinstall: "attempts = 2", away: 10 * time.Second, anew: 2, attended: 1, failsFirst: true, answers: true},
+		"it has ended, and nobody heard":    {reinstall: "attempts = 2", away: 10 * time.Minute, anew: 2, answers: true},
+		"it has ended, and was the last":    {reinstall: "attempts = 1", away: 10 * time.Minute, anew: 1},
+		"its host was lost in the meantime": {reinstall: "attempts = 1", act: "power_off", away: 10 * time.Second, anew: 2, answers: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := begin(t, fleetOf(3, "", "", served(c.reinstall)), map[string]string{"a": "h1"})
+			w.advance(time.Minute)
+			if c.failsFirst {
+				w.act(schema.Act{Verb: "fail_install", VM: "a", Times: 1})
+			}
+			w.do("kill", "a")
+			host := w.during(t, "a")
+			w.advance(w.now() + time.Minute)
+			w.stopWatch()
+			if c.act != "" {
+				w.do(c.act, host)
+			}
+			w.advance(w.now() + c.away)
+			w.startWatch()
+			w.advance(w.now() + 40*time.Minute)
+			if anew, attended := w.said("begin reinstall"), w.said("begin attend"); anew != c.anew || attended != c.attended || w.fleet.Answers("a") != c.answers {
+				t.Errorf("%d installations, %d attended to; %s", anew, attended, w.state("a"))
+			}
+			if got := w.old(); !strings.HasPrefix(got, "a.root.1.qcow2 a.root.2.qcow2") {
+				t.Errorf("there is %s", got)
+			}
+		})
+	}
+}
+
+// A watch that loses sight of an installer, because libvirt hangs, attends to it again.
+func TestInstallationIsAttendedToAgain(t *testing.T) {
+	w := begin(t, fleetOf(3, "", "", served("attempts = 1")), map[string]string{"a": "h1"})
+	w.advance(time.Minute)
+	w.do("kill", "a")
+	host := w.during(t, "a")
+	w.do("libvirtd_stop", host)
+	w.advance(w.now() + time.Minute)
+	w.do("libvirtd_start", host)
+	w.advance(w.now() + 40*time.Minute)
+	if anew, attended := w.said("begin reinstall"), w.said("begin attend"); anew != 1 || attended != 1 || !w.fleet.Answers("a") {
+		t.Errorf("%d installations, %d attended to; %s", anew, attended, w.state("a"))
+	}
+}

@@ -175,6 +175,19 @@ func (f Fact) Installs() bool {
 	return f.State.Live() && strings.Contains(f.LiveXML, InstallChannel)
 }
 
+// Installation is what the mark of an installer at work says of it; nil if none is, or
+// it says nothing.
+func (f Fact) Installation() *Installation {
+	if !f.Installs() {
+		return nil
+	}
+	m, err := ReadMark(f.LiveXML)
+	if err != nil || m == nil {
+		return nil
+	}
+	return m.Installation
+}
+
 // KernelOf and InitrdOf are where the files of an installer are found among the
 // images, by the address of its kickstart.
 func KernelOf(kickstart string) string { return kickstart + ".kernel" }
@@ -187,6 +200,9 @@ func InitrdOf(kickstart string) string { return kickstart + ".initrd" }
 type Snapshot struct {
 	Views  map[string]View  `json:"views"`
 	Images map[string]Image `json:"images,omitempty"`
+	// Installer names the key of the installers that whoever looked can attend to
+	// (Installation.Key); "" if there are none.
+	Installer string `json:"-"`
 }
 
 // Hosts returns the names of the Views, sorted.

@@ -29,6 +29,21 @@ type Mark struct {
 	PreventDestroy bool         `xml:"prevent_destroy,attr,omitempty"`
 	Volumes        []MarkVolume `xml:"volume"`
 	Patch          string       `xml:"patch,omitempty"` // xml_patch as last applied
+	// Installation is in the definition that an installer's process was booted with,
+	// and in no other one.
+	Installation *Installation `xml:"installation"`
+}
+
+// Installation says of an installer's process what whoever comes after the one that
+// booted it must know to attend to it. Nothing of it is secret: what the installer is
+// believed by is derived from ID with a key that lies elsewhere.
+type Installation struct {
+	ID      string `xml:"id,attr"`               // of this attempt, and of no other
+	Key     string `xml:"key,attr"`              // names the key, and is not it
+	Attempt int    `xml:"attempt,attr"`          // self.attempt of its files
+	Began   string `xml:"began,attr"`            // RFC 3339, by the clock of the one that booted it
+	Serves  string `xml:"serves,attr,omitempty"` // its callback without what is secret of it; "" if it cannot call back
+	Listens string `xml:"listens,attr,omitempty"`
 }
 
 // MarkVolume is a volume that was made for the guest.
@@ -70,12 +85,14 @@ type bareMark struct {
 	PreventDestroy bool         `xml:"prevent_destroy,attr,omitempty"`
 	Volumes        []MarkVolume `xml:"volume"`
 	Patch          string       `xml:"patch,omitempty"`
+
+	Installation *Installation `xml:"installation"`
 }
 
 // Bare is the element without prefix and namespace, which virDomainSetMetadata
 // adds by itself.
 func (m Mark) Bare() string {
-	return encode(bareMark{Cluster: m.Cluster, Address: m.Address, UUID: m.UUID, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.ordered(), Patch: m.Patch})
+	return encode(bareMark{Cluster: m.Cluster, Address: m.Address, UUID: m.UUID, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.ordered(), Patch: m.Patch, Installation: m.Installation})
 }
 
 // ordered are the volumes in the one order in which they are written.
@@ -106,7 +123,7 @@ func MetadataMark(metadata string) (*Mark, error) {
 	if err != nil || start < 0 {
 		return nil, err
 	}
-	return &Mark{Cluster: m.Cluster, Address: m.Address, UUID: m.UUID, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.Volumes, Patch: m.Patch}, nil
+	return &Mark{Cluster: m.Cluster, Address: m.Address, UUID: m.UUID, Digest: m.Digest, Generation: m.Generation, PreventDestroy: m.PreventDestroy, Volumes: m.Volumes, Patch: m.Patch, Installation: m.Installation}, nil
 }
 
 // findMark gives the place of our element, or -1, and has it read.

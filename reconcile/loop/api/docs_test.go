@@ -25,7 +25,7 @@ func TestTheDocumentNamesEveryField(t *testing.T) {
 	}
 	for _, v := range []any{
 		api.Order{}, api.Preview{}, api.Fate{}, api.Result{}, api.Entry{}, api.Status{}, api.Watch{}, api.Breaker{}, api.Claim{},
-		api.Host{}, api.Room{}, api.Device{}, api.Guest{}, api.Refusal{}, api.ApplyRequest{}, api.ApplyEvent{},
+		api.Host{}, api.Room{}, api.Device{}, api.Guest{}, api.Install{}, api.Refusal{}, api.ApplyRequest{}, api.ApplyEvent{},
 	} {
 		typ := reflect.TypeOf(v)
 		var want []string

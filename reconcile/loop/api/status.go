@@ -111,6 +111,15 @@ type Guest struct {
 	Target   string     `json:"target"`   // where that puts it
 	Began    *time.Time `json:"began"`    // when that began
 	Wanted   string     `json:"wanted"`   // the host to which a person ordered it; ""
+	Install  *Install   `json:"install"`  // the installer at work on it, which reports to this watch; null: none
+}
+
+// Install is how far an installer is.
+type Install struct {
+	Host     string    `json:"host"`
+	Stage    string    `json:"stage"`      // what it reported last, or its console tells; "": nothing yet
+	Began    time.Time `json:"began"`      // when it was booted
+	Estimate float64   `json:"estimate_s"` // how long the last installation by its profile took, in seconds; 0: not known
 }
 
 // About is what a status says that the machine does not know.
@@ -118,7 +127,8 @@ type About struct {
 	Watch    Watch
 	Leader   string // if another watch leads
 	Seq      uint64
-	Warnings []string // whatever a person should see to
+	Warnings []string           // whatever a person should see to
+	Installs map[string]Install // by guest
 }
 
 // clock turns the machine's instants into times of the wall clock.
@@ -159,7 +169,11 @@ func StatusOf(r *round.Round, cfg *schema.Config, now reconcile.Instant, wall ti
 		s.Hosts[h.Name] = hostOf(m, h, c)
 	}
 	for _, g := range m.Guests() {
-		s.Guests[g.Name] = guestOf(g, c)
+		of := guestOf(g, c)
+		if in, ok := about.Installs[g.Name]; ok {
+			of.Install = &in
+		}
+		s.Guests[g.Name] = of
 	}
 	s.fill(r.Rooms(), cfg)
 	return s
