@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path"
+	"strings"
 )
 
 func (c *checker) network(n *Network) {
@@ -149,7 +150,7 @@ func (c *checker) pxe(d *DHCP, own net.IP) {
 		c.fail("Missing attribute", "boot_server needs boot_file beside it: the file that it has.", d.At("boot_server"))
 	case d.Has("boot_server") && d.Has("tftp_root"):
 		c.fail("Two origins", "With boot_server the file comes from there, and tftp_root gives out files from the host itself. Remove one of them.", d.At("tftp_root"))
-	case d.Has("boot_file") && !d.Has("boot_server") && !d.Has("tftp_root"):
+	case d.Has("boot_file") && !d.Has("boot_server") && !d.Has("tftp_root") && !strings.HasPrefix(d.BootFile, "http://"):
 		c.fail("Missing attribute", "boot_file needs boot_server, the TFTP server that has it, or tftp_root, a directory on the hosts from which the network gives it out itself.", d.At("boot_file"))
 	case d.Has("tftp_root") && !path.IsAbs(d.TFTPRoot):
 		c.fail("Wrong value", "tftp_root must be the absolute path of a directory on the hosts.", d.At("tftp_root"))

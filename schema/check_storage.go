@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"net"
 	"path"
 	"strings"
 
@@ -161,9 +162,18 @@ func (c *checker) delivery(k *Kickstart) {
 		c.fail("Wrong value", fmt.Sprintf("An installer of format %q does not look for a NoCloud seed. Use initrd or http.", k.Format), k.At("delivery"))
 	case d == "initrd" && (k.Format == "autoinstall" || k.Format == "cloud-init"):
 		c.fail("Wrong value", fmt.Sprintf("What reads a file of format %q looks for a NoCloud seed or a server, and not into the initrd. Use seed or http.", k.Format), k.At("delivery"))
-	case d == "http" && k.Format == "cloud-init":
+	case d == "pxe" && k.Format != "cloud-init" && (c.cfg.Cluster == nil || c.cfg.Cluster.Watch == nil || !fixedPort(c.cfg.Cluster.Watch.Install)):
+		c.fail("Missing attribute", "With delivery = \"pxe\" a network's DHCP server names the address at which 3rc serves, so that it must not change. Set install_listen = \"ADDRESS:PORT\" in the watch block, without https, and boot_file = \"http://ADDRESS:PORT/install/boot.ipxe\" in the network's dhcp block.", k.At("delivery"))
+	case (d == "http" || d == "pxe") && k.Format == "cloud-init":
 		c.fail("Wrong value", "A guest of format \"cloud-init\" boots from its own disk, and is told of no server. Use seed.", k.At("delivery"))
 	}
+}
+
+// fixedPort tells whether install_listen names a port for good, and no TLS: the iPXE
+// of network cards trusts no certificate of ours.
+func fixedPort(listen string) bool {
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(listen, "http://"))
+	return err == nil && port != "0" && !hasScheme(strings.TrimPrefix(listen, "http://"))
 }
 
 func (c *checker) disk(v *VM, d *Disk) {

@@ -295,7 +295,7 @@ type DHCP struct {
 	End    string            `hcl:"end" required:"true" doc:"Last address."`
 	Leases map[string]string `hcl:"leases" doc:"Fixed addresses: { MAC = ADDRESS }."`
 
-	BootFile   string `hcl:"boot_file" doc:"PXE: file that a guest boots over the network, as in \"pxelinux.0\"."`
+	BootFile   string `hcl:"boot_file" doc:"PXE: file that a guest boots over the network, as in \"pxelinux.0\", or an http URL, which the iPXE of QEMU's network cards loads by itself."`
 	BootServer string `hcl:"boot_server" doc:"PXE: TFTP server that has boot_file. Default: the host itself, out of tftp_root."`
 	TFTPRoot   string `hcl:"tftp_root" doc:"PXE: directory on the hosts that the network's own TFTP server gives out."`
 }
@@ -321,7 +321,7 @@ type Kickstart struct {
 	Content       *Template `hcl:"content" doc:"The installer's file. Evaluated for each guest, which it sees as self."`
 	InstallMemory Size      `hcl:"install_memory" doc:"Memory during the installation; default: the guest's."`
 	Timeout       Duration  `hcl:"timeout" default:"30m" doc:"Longest time that one installation may take."`
-	Delivery      string    `hcl:"delivery" enum:"initrd|http|seed" doc:"How the installer gets content: appended to its initrd, from 3rc by HTTP, or on a NoCloud seed disk. Default: initrd for kickstart and preseed, seed for autoinstall and cloud-init."`
+	Delivery      string    `hcl:"delivery" enum:"initrd|http|seed|pxe" doc:"How the installer gets content: appended to its initrd, from 3rc by HTTP, on a NoCloud seed disk, or, for those who must, all of it over the network: the guest's firmware boots an iPXE script that 3rc serves, which loads kernel and initrd, and content comes by HTTP. Default: initrd for kickstart and preseed, seed for autoinstall and cloud-init."`
 }
 
 // DeliveredBy is how the content reaches the installer.
@@ -334,6 +334,9 @@ func (k *Kickstart) DeliveredBy() string {
 	}
 	return "initrd"
 }
+
+// Netboots tells whether the guest's firmware boots the installer over the network.
+func (k *Kickstart) Netboots() bool { return k.Delivery == "pxe" }
 
 // Boots tells whether an installer is booted from its own kernel. cloud-init is
 // none: the guest's first boot from its image is the installation.

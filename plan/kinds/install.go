@@ -86,6 +86,10 @@ func (b *builder) prepareInstall() {
 		return
 	}
 	ks := profile(b.f.in.Config, b.vm)
+	if ks.Netboots() {
+		b.prepareNetboot(ks)
+		return
+	}
 	p, at := b.bootPool()
 	if p == nil {
 		b.refuse(plan.Refused, "an installer boots from files, and %s has no pool of files for them: give it one of type dir, fs or netfs", b.host)
@@ -278,6 +282,9 @@ func (b *builder) installer(prepared string) string {
 	})
 	os := system(&d)
 	os.Kernel, os.Initrd, os.Cmdline = b.install.kernel, b.install.initrd, ""
+	if b.install.ks.Netboots() {
+		bootFromNetwork(&d, b.vm.NICs[0].MAC)
+	}
 	d.OnPoweroff, d.OnReboot, d.OnCrash = "destroy", "destroy", "destroy"
 	if want := b.install.ks.InstallMemory.KiB(); want > b.vm.Memory.KiB() {
 		d.CurrentMemory = &lx.DomainCurrentMemory{Value: uint(want), Unit: "KiB"}

@@ -415,6 +415,11 @@ func (w *world) installer(guest string) string {
 		for _, d := range x.Devices.Disks {
 			fmt.Fprintf(&b, " %s=%s", d.Target.Dev, d.Source.File.File)
 		}
+		for _, n := range x.Devices.Interfaces {
+			if n.Boot != nil {
+				fmt.Fprintf(&b, " boots=network,%d", n.Boot.Order)
+			}
+		}
 		for _, c := range x.Devices.Channels {
 			fmt.Fprintf(&b, " channel=%s", c.Target.VirtIO.Name)
 		}

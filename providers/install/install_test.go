@@ -128,7 +128,8 @@ func TestAnInitrdCarriesOneMoreFile(t *testing.T) {
 func site(t *testing.T, kickstart string) *Site {
 	t.Helper()
 	src := `
-cluster "c" {}
+cluster "c" {
+WATCH}
 host "h1" { uri = "qemu+tcp://10.0.0.1/system" }
 pool "p" {
   type   = "dir"
@@ -160,11 +161,19 @@ vm "web" {
   }
 }
 `
+	listen := ""
+	if strings.Contains(kickstart, `"pxe"`) {
+		listen = "watch { install_listen = \"10.0.0.9:9434\" }\n"
+	}
+	src = strings.Replace(src, "WATCH", listen, 1)
 	cfg, files, diags := schema.Load(fstest.MapFS{"main.hcl": {Data: []byte(src)}}, schema.Options{})
 	if diags.HasErrors() {
 		var b strings.Builder
 		_ = files.Write(&b, diags, 100, false)
 		t.Fatal(b.String())
+	}
+	if w := cfg.Cluster.Watch; w != nil {
+		w.Install = "" // on any free port: tests go on side by side
 	}
 	initrd := filepath.Join(t.TempDir(), "initrd")
 	if err := os.WriteFile(initrd, []byte("1234"), 0o600); err != nil {

@@ -45,6 +45,10 @@ func Render(ks *schema.Kickstart, self schema.Self) (*Rendered, error) {
 	if diags.HasErrors() {
 		return nil, fmt.Errorf("the template of %s cannot be worked out for %s: %w", ks.Address, self.Name, diags)
 	}
+	if why := misread(out.Cmdline.Reveal()); ks.Netboots() && why != "" {
+		at := ks.At("cmdline")
+		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Command line for iPXE", Detail: why, Subject: &at}}
+	}
 	if ks.Content == nil {
 		return out, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -176,6 +177,11 @@ func (s *Site) leave(listen string, srv *server) {
 
 // answer finds the attempt by its secret. Whoever knows none learns nothing.
 func (s *Site) answer(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == under+scriptFile {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, rootScript)
+		return
+	}
 	secret, file, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, under), "/")
 	var a *attempt
 	s.mu.Lock()
@@ -197,10 +203,17 @@ func (s *Site) answer(w http.ResponseWriter, r *http.Request) {
 	a.called(w, r)
 }
 
+// fetches tells whether the installer's file is delivered by HTTP.
+func (a *attempt) fetches() bool { return a.ks.DeliveredBy() == "http" || a.ks.Netboots() }
+
 // serveFile gives the installer its file, if that is how it gets it.
 func (a *attempt) serveFile(w http.ResponseWriter, r *http.Request, name string) {
+	if a.ks.Netboots() && slices.Contains([]string{scriptFile, kernelFile, initrdFile}, name) {
+		a.serveBoot(w, r, name)
+		return
+	}
 	text, ok := "", false
-	if a.rendered.Delivery == "http" {
+	if a.fetches() {
 		switch name {
 		case a.rendered.File:
 			text, ok = a.rendered.Content.Reveal(), true

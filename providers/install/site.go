@@ -181,7 +181,7 @@ func (s *Site) attempt(what string) (*attempt, error) {
 		return nil, err
 	}
 	if err := s.serve(cfg, a); err != nil {
-		if a.ks.DeliveredBy() == "http" {
+		if a.fetches() {
 			return nil, fmt.Errorf("its installer is to fetch its file from here, and cannot: %w. Set install_listen in the watch block", err)
 		}
 		s.opts.Log("an installer cannot call back; its console or channel must bring the token", "guest", a.guest.Name, "why", err.Error())
@@ -326,7 +326,11 @@ func (b *Boot) Definition() (string, error) {
 	if err := d.Unmarshal(b.xml); err != nil || d.OS == nil {
 		return "", fmt.Errorf("the installer's definition cannot be read: %w", err)
 	}
-	d.OS.Cmdline = b.rendered.Cmdline.Reveal()
+	if b.ks.Netboots() {
+		netboot(&d, b.secret)
+	} else {
+		d.OS.Cmdline = b.rendered.Cmdline.Reveal()
+	}
 	if d.Metadata == nil {
 		return d.Marshal()
 	}

@@ -140,8 +140,10 @@ func (l looker) node(v *inventory.View) error {
 	return nil
 }
 
-// domains asks for the state of all domains in one call, for each property that
-// can be filtered by in one more, and then for the definitions, four at a time.
+// domains lists all domains, once more for each property that can be filtered by,
+// and then asks for the states and definitions, four at a time. libvirt has bulk
+// statistics, which tell all states in one call, but its Go binding makes another
+// call for each domain of them, one after the other (GetVcpusFlags).
 func (l looker) domains() ([]inventory.Fact, error) {
 	doms, err := l.listDomains()
 	if err != nil {
@@ -174,48 +176,13 @@ type seenDomain struct {
 }
 
 func (l looker) listDomains() ([]*seenDomain, error) {
-	stats, err := ask(l, "the state of all domains", func() ([]lv.DomainStats, error) {
-		return l.link.conn.GetAllDomainStats(nil, lv.DOMAIN_STATS_STATE, 0)
-	})
-	if unsupported(err) {
-		return l.listDomainsSlowly()
-	}
+	list, err := ask(l, "the list of domains", func() ([]lv.Domain, error) { return l.link.conn.ListAllDomains(0) })
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*seenDomain, 0, len(stats))
-	for _, s := range stats {
-		d := &seenDomain{dom: s.Domain}
-		if s.State != nil {
-			d.fact.State, d.fact.Reason = stateOf(s.State.State, s.State.Reason)
-		}
-		out = append(out, d)
-	}
-	return out, nil
-}
-
-// listDomainsSlowly is for drivers without bulk statistics.
-func (l looker) listDomainsSlowly() ([]*seenDomain, error) {
-	doms, err := ask(l, "the list of domains", func() ([]lv.Domain, error) { return l.link.conn.ListAllDomains(0) })
-	if err != nil {
-		return nil, err
-	}
-	var out []*seenDomain
-	for i := range doms {
-		state, err := ask(l, "a domain's state", func() ([2]int, error) {
-			s, r, err := doms[i].GetState()
-			return [2]int{int(s), r}, err
-		})
-		if vanished(err) {
-			_ = doms[i].Free()
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		d := &seenDomain{dom: &doms[i]}
-		d.fact.State, d.fact.Reason = stateOf(lv.DomainState(state[0]), state[1])
-		out = append(out, d)
+	out := make([]*seenDomain, len(list))
+	for i := range list {
+		out[i] = &seenDomain{dom: &list[i]}
 	}
 	return out, nil
 }
@@ -256,6 +223,14 @@ func (l looker) readDomain(d *seenDomain) (f inventory.Fact, err error) {
 	if f.UUID, err = d.dom.GetUUIDString(); err != nil {
 		return f, err
 	}
+	state, err := ask(l, "the state of "+f.Name, func() ([2]int, error) {
+		is, reason, err := d.dom.GetState()
+		return [2]int{int(is), reason}, err
+	})
+	if err != nil {
+		return f, err
+	}
+	f.State, f.Reason = stateOf(lv.DomainState(state[0]), state[1])
 	if f.State.Live() || !f.Persistent {
 		f.LiveXML, err = ask(l, "the live definition of "+f.Name, func() (string, error) { return d.dom.GetXMLDesc(0) })
 		if err != nil {
