@@ -527,7 +527,11 @@ func installing(m *Machine, g *guest) (verdict, bool) {
 		g.installs = s.from.Add(g.pol.Ladder.InstallTimeout)
 		m.save()
 	}
-	if g.installs == Never || s == nil || g.home.state != Up {
+	if s == nil || g.home.state != Up {
+		return verdict{}, false
+	}
+	if g.installs == Never {
+		g.attends = false // whatever installs it from now on is somebody else's
 		return verdict{}, false
 	}
 	live := s.fact.State.Live()
