@@ -101,11 +101,11 @@ failover: build setup ## how long failover takes: medians of RUNS of each case (
 install-debian: build setup ## a minimal Debian installed from nothing by 3rc, with the time of each phase (a quarter of an hour)
 	@fixtures/installer/debian
 
-installs: build setup ## the long tests of installations: ten guests from an image, a local disk of a lost host, Debian's installer and cloud-init (half an hour)
+installs: build setup ## the long tests of installations: ten guests from an image, an image whose apply is killed, a local disk of a lost host, Debian's installer and cloud-init (half an hour)
 	@for part in debian-initrd cloud-disk; do fixtures/installer/installer $$part >/dev/null; done
 	@trap 'fixtures/lab/lab down' EXIT; fixtures/lab/lab up 3; \
 	go test -tags lab,long -count 1 -timeout 60m -v ./fixtures/installer; \
-	RC3_LONG=1 go test -tags lab -count 1 -timeout 60m -v -run 'TestInstalledFromAnImage|TestLocalDiskOfALostHost' ./fixtures/failover
+	RC3_LONG=1 go test -tags lab -count 1 -timeout 60m -v -run 'TestInstalledFromAnImage|TestLocalDiskOfALostHost|TestGoldenImage' ./fixtures/failover
 
 clean: ## build results and caches
 	@rm -rf bin .cache; fixtures/lab/lab clean

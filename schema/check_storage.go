@@ -110,6 +110,12 @@ func (c *checker) image(i *Image) {
 	case hasScheme(i.URL) && hasPassword(i.URL):
 		c.fail("Secret in the wrong place", "source holds a password, and is shown in plans and logs. Fetch the file yourself, and name it here.", i.At("source"))
 	}
+	if i.Has("size") && i.From == nil {
+		c.fail("Size of a file", "The size of an image with a source is what its file says. Remove size.", i.At("size"))
+	}
+	if i.From != nil {
+		c.built(i)
+	}
 	if i.Has("sha256") && i.From == nil && !isHex(i.SHA256, 64) {
 		c.fail("Wrong value", "sha256 must be the 64 hexadecimal digits that `sha256sum FILE` prints.", i.At("sha256"))
 	}

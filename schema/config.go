@@ -185,7 +185,8 @@ func (c *Config) HardwareAddress(vm string, n int) string {
 	return fmt.Sprintf("52:54:00:%02x:%02x:%02x", d[0], d[1], d[2])
 }
 
-// Addresses lists what a plan can be limited to: guests, pools and networks.
+// Addresses lists what a plan can be limited to: guests, pools, networks, and images
+// that are built.
 func (c *Config) Addresses() []string {
 	var out []string
 	for _, x := range c.VMs {
@@ -196,6 +197,11 @@ func (c *Config) Addresses() []string {
 	}
 	for _, x := range c.Networks {
 		out = append(out, x.Ident.Address)
+	}
+	for _, x := range c.Images {
+		if x.From != nil {
+			out = append(out, x.Address)
+		}
 	}
 	return out
 }

@@ -306,7 +306,8 @@ type Image struct {
 	Ident
 	URL    string `hcl:"source" doc:"File, or https URL. What has a URL is downloaded by plan and apply on the machine where they run, once, and resumed if it breaks off."`
 	SHA256 string `hcl:"sha256" doc:"Checksum of the file, hexadecimal. With it, a download that is here already asks nobody."`
-	From   *Ref   `hcl:"from" ref:"kickstart" doc:"Built once by an installation, rebuilt when the profile changes." later:"golden images"`
+	From   *Ref   `hcl:"from" ref:"kickstart" doc:"Built by apply, by one unattended installation in each pool that needs it, and anew when the profile changes. Disks that begin as it stay as they are then."`
+	Size   Size   `hcl:"size" doc:"With from: capacity of the disk that is installed. Default: the smallest size of the disks that begin as it."`
 }
 
 // Kickstart is an unattended installation.
@@ -358,7 +359,7 @@ type VM struct {
 	Disks          []Disk   `hcl:"disk" doc:"Disks, in the order in which the guest sees them at creation."`
 	NICs           []NIC    `hcl:"nic" doc:"Network interfaces."`
 	CloudInit      *CloudIn `hcl:"cloud_init" doc:"Seed for cloud-init (NoCloud): a small disk that the guest reads at its first start."`
-	Kickstart      *Ref     `hcl:"kickstart" ref:"kickstart" doc:"Unattended installation: of a new guest whose first disk has no image, and of every guest by a reinstall."`
+	Kickstart      *Ref     `hcl:"kickstart" ref:"kickstart" doc:"Unattended installation: of a new guest whose first disk has no image, and of every guest by a reinstall, unless its first disk's image was built by this very profile: then it is copied."`
 	Hysteresis     *Ref     `hcl:"hysteresis" ref:"hysteresis" doc:"Thresholds by which it is judged. Default: the block named \"guests\"."`
 	Recovery       *Ref     `hcl:"recovery" ref:"recovery" doc:"What is done when it fails. Default: the block named \"default\", else \"standard\", else three restarts and three other hosts within an hour."`
 	Priority       int      `hcl:"priority" default:"0" doc:"Higher is placed and started first."`

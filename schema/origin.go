@@ -78,6 +78,27 @@ func (t *Template) sources() []hcl.Range {
 	return out
 }
 
+// Written is the text as it is written, before anything is put in: the expression, and
+// the files that it reads by name.
+func (t *Template) Written() string {
+	var out strings.Builder
+	if t.expr == nil { // of a configuration that Kept has read
+		return ""
+	}
+	for i, r := range t.sources() {
+		src := t.s.files.source(r.Filename)
+		switch {
+		case src == nil:
+		case i == 0 && r.CanSliceBytes(src.bytes):
+			out.Write(r.SliceBytes(src.bytes))
+		default:
+			out.Write(src.bytes)
+		}
+		out.WriteByte(0)
+	}
+	return out.String()
+}
+
 // remember keeps the text of a file that is no template, so that its lines can be shown.
 func (s *scope) remember(file string) {
 	s.mu.Lock()

@@ -143,6 +143,8 @@ func (c *checker) diskOn(d *Disk) {
 		c.fail("Impossible value", fmt.Sprintf("format: a volume in a pool of type %q is raw. Remove format, or write \"raw\".", p.Type), d.At("format"))
 	case !t.Files && d.Clone == "backing":
 		c.fail("Impossible value", fmt.Sprintf("clone: an overlay is a qcow2 file, and a pool of type %q has none. Write \"copy\".", p.Type), d.At("clone"))
+	case d.Image != nil && (!t.Files || !t.Clones) && c.isBuilt(d):
+		c.fail("Image in a pool that takes none", fmt.Sprintf("An image that an installation builds is a qcow2 file, and a pool of type %q has none that are copied. Use a pool of type dir, fs or netfs, or an image with a source.", p.Type), d.At("image"))
 	case d.Image != nil && !t.Uploads:
 		c.fail("Image in a pool that takes none", fmt.Sprintf("libvirt cannot upload into a pool of type %q. Import the image with the storage's own tool (rbd import), and name the volume with volume =.", p.Type), d.At("image"))
 	}

@@ -65,16 +65,19 @@ func guestOf(cfg *schema.Config, name string) (*schema.VM, error) {
 	return nil, fmt.Errorf("there is no guest %q in the files.%s", name, schema.DidYouMean(name, known))
 }
 
-// installable finds the guest and its profile.
+// installable finds the guest and its profile: nil if a golden image is copied.
 func installable(cfg *schema.Config, name string) (*schema.VM, *schema.Kickstart, error) {
 	vm, err := guestOf(cfg, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	if vm.Kickstart == nil {
-		return nil, nil, fmt.Errorf("%s has no kickstart: there is nothing to install it by", vm.Address)
+	switch {
+	case vm.Kickstart != nil:
+		return vm, cfg.Kickstart(vm.Kickstart.Address), nil
+	case cfg.ByCopy(vm):
+		return vm, nil, nil
 	}
-	return vm, cfg.Kickstart(vm.Kickstart.Address), nil
+	return nil, nil, fmt.Errorf("%s has no kickstart: there is nothing to install it by", vm.Address)
 }
 
 // rendering is what -render prints with -json.
@@ -105,6 +108,9 @@ func (a *app) render(name string, f installFlags) error {
 	vm, ks, err := installable(cfg, name)
 	if err != nil {
 		return err
+	}
+	if ks == nil {
+		return fmt.Errorf("%s is installed anew by a copy of %s: no installer is given anything", vm.Address, vm.Disks[0].Image.Address)
 	}
 	host := f.host
 	if host == "" && len(cfg.Hosts) > 0 {
@@ -190,6 +196,11 @@ func (a *app) warnOf(cfg *schema.Config, p *plan.Plan) error {
 	var vms []*schema.VM
 	for _, vm := range cfg.VMs {
 		if slices.ContainsFunc(p.Ops, func(op plan.Op) bool { return op.Verb == plan.DomainInstall && op.Address == vm.Address }) {
+			vms = append(vms, vm)
+		}
+	}
+	for _, op := range p.Ops {
+		if vm := kinds.Builder(cfg, op.Address); op.Verb == plan.DomainInstall && vm != nil {
 			vms = append(vms, vm)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"3rc/plan/kinds"
 	"3rc/providers/content"
 	"3rc/schema"
 	"3rc/schema/inventory"
@@ -76,7 +77,7 @@ func (a *app) observed(ctx context.Context, cfg *schema.Config, name string) (in
 	images := map[string]inventory.Image{}
 	later := schema.Config{VMs: cfg.VMs}
 	for _, i := range cfg.Images {
-		if img, ok := seen.Images[i.Address]; ok {
+		if img, ok := seen.Images[i.Address]; ok && i.From == nil {
 			images[i.Address] = img
 		} else {
 			later.Images = append(later.Images, i)
@@ -95,6 +96,11 @@ func (a *app) observed(ctx context.Context, cfg *schema.Config, name string) (in
 	}
 	for address, img := range content.Inspect(ctx, &later, dirOf(a.chdir), nil) {
 		images[address] = img
+	}
+	for _, i := range cfg.Images {
+		if i.From != nil { // of the files as they are now
+			images[i.Address] = kinds.Golden(cfg, i, images)
+		}
 	}
 	seen.Images = images
 	_, last := o.TakenAt()

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
+	"3rc/plan/kinds"
 	"3rc/providers/fence"
 	"3rc/providers/install"
 	"3rc/schema"
@@ -27,7 +28,7 @@ func (a *app) validate() error {
 	}
 	cfg, scenarios, files, diags := schema.LoadScenarios(os.DirFS(a.chdir), a.options(given))
 	if cfg != nil && !diags.HasErrors() {
-		diags = append(diags, install.Review(cfg, cfg.VMs)...)
+		diags = append(diags, install.Review(cfg, append(kinds.Builders(cfg), cfg.VMs...))...)
 	}
 	open := a.unchecked(cfg)
 	if a.jsonOut {

@@ -75,13 +75,17 @@ type fleet struct {
 	unseen   []string
 	stores   map[string]*hostStorage
 	attaches map[string]bool
-	macs     map[string]string   // hardware addresses of guests that the files do not describe, and whose they are
-	using    map[string][]string // by volume's name: guests and volumes that name it
-	bases    map[string]bool     // base images that marks name, by baseKey: true if a finished volume was made from it
+	macs     map[string]string     // hardware addresses of guests that the files do not describe, and whose they are
+	using    map[string][]string   // by volume's name: guests and volumes that name it
+	builders map[string][]sighting // what golden images are built in, by the address of the builder
+	goldens  map[string]*golden    // likewise
+	building map[string]uint64     // memory that builders of this plan take, by host
+	where    placement             // once it is known
+	bases    map[string]bool       // base images that marks name, by baseKey: true if a finished volume was made from it
 }
 
 func (r *reader) fleet(in *plan.Input) *fleet {
-	f := &fleet{in: in, stores: map[string]*hostStorage{}, others: map[string][]sighting{}, bases: map[string]bool{}, unseen: in.Seen.Unseen()}
+	f := r.seenOnly(in)
 	byAddress, byName := map[string]*guest{}, map[string]*guest{}
 	for _, vm := range in.Config.VMs {
 		g := &guest{vm: vm}
@@ -138,7 +142,11 @@ func (f *fleet) sort(s sighting, byAddress, byName map[string]*guest) {
 			g.seen = append(g.seen, s)
 			return
 		}
-		f.orphans = append(f.orphans, s)
+		if Builder(f.in.Config, s.mark.Address) != nil {
+			f.builders[s.mark.Address] = append(f.builders[s.mark.Address], s)
+		} else {
+			f.orphans = append(f.orphans, s)
+		}
 		f.others[s.host] = append(f.others[s.host], s)
 		return
 	}

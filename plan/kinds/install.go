@@ -42,10 +42,11 @@ func profile(cfg *schema.Config, vm *schema.VM) *schema.Kickstart {
 	return cfg.Kickstart(vm.Kickstart.Address)
 }
 
-// boots tells whether a guest is installed by an installer with a kernel of its own.
+// boots tells whether a guest is installed by an installer with a kernel of its own,
+// and not by a copy of what that installer has built.
 func boots(cfg *schema.Config, vm *schema.VM) bool {
 	ks := profile(cfg, vm)
-	return ks != nil && ks.Boots()
+	return ks != nil && ks.Boots() && !cfg.ByCopy(vm)
 }
 
 // InstallerDisks are the names that an installer has for the disks that it is

@@ -271,5 +271,10 @@ func (f *fleet) poolUsers(pool string) map[string][]string {
 	for _, o := range f.orphans {
 		add(o)
 	}
+	for _, ss := range f.builders {
+		for _, s := range ss {
+			add(s)
+		}
+	}
 	return out
 }

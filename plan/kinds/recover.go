@@ -2,6 +2,7 @@ package kinds
 
 import (
 	"fmt"
+	"maps"
 	"sort"
 	"strings"
 
@@ -52,7 +53,10 @@ func (k recoveries) Diff(in *plan.Input) []plan.Change {
 
 // seenOnly is a fleet without its guests sorted out: the machine has done that.
 func (r *reader) seenOnly(in *plan.Input) *fleet {
-	return &fleet{in: in, stores: map[string]*hostStorage{}, others: map[string][]sighting{}, bases: map[string]bool{}, unseen: in.Seen.Unseen()}
+	return &fleet{
+		in: in, stores: map[string]*hostStorage{}, others: map[string][]sighting{}, bases: map[string]bool{}, unseen: in.Seen.Unseen(),
+		builders: map[string][]sighting{}, goldens: map[string]*golden{}, building: map[string]uint64{},
+	}
 }
 
 // places finds a host for every wish that needs one.
@@ -144,8 +148,26 @@ func (r *recovery) guest(vm *schema.VM, g *plan.GuestStanding, w *plan.Wish, b *
 		seen.seen = []sighting{look(w.Host, fact)}
 	}
 	out.Barred, out.Unfit = w.Barred, b.of(seen)
+	if w.Kind == plan.WishReinstall {
+		out.Barred = r.withoutImage(vm, w)
+	}
 	if w.Host != "" && w.Kind == plan.WishStart {
 		out.Prefer = append([]string{w.Host}, out.Prefer...)
+	}
+	return out
+}
+
+// withoutImage adds the hosts that have not what the guest is copied from.
+func (r *recovery) withoutImage(vm *schema.VM, w *plan.Wish) map[string]string {
+	out := maps.Clone(w.Barred)
+	mark, _ := inventory.ReadMark(w.XML) // what cannot be read names no earlier image
+	for _, h := range r.in.Config.Hosts {
+		if why := r.unbuilt(vm, mark, h.Name); why != "" && w.Barred[h.Name] == "" {
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[h.Name] = why
+		}
 	}
 	return out
 }

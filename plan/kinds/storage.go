@@ -358,6 +358,12 @@ func (b *builder) fill(d *schema.Disk, p *schema.Pool, at hostPool, mv *inventor
 // for each pool.
 func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, at hostPool, mv *inventory.MarkVolume, x *lx.StorageVolume, op *plan.Op) {
 	img, ok := b.f.in.Seen.Images[d.Image.Address]
+	base, key := "", ""
+	if i := b.f.in.Config.Image(d.Image.Address); i != nil && i.From != nil {
+		if base, key, img, ok = b.built(d, i, p, at); !ok {
+			return
+		}
+	}
 	if !ok || img.Why != "" {
 		b.refuse(plan.Image, "%s: %s", d.Image.Address, img.Why)
 		return
@@ -379,9 +385,14 @@ func (b *builder) fromImage(d *schema.Disk, p *schema.Pool, at hostPool, mv *inv
 		x.Capacity.Value = sectors(max(uint64(d.Size), img.Virtual))
 		return
 	}
-	base := BaseName(d.Image.Name, img)
+	if base == "" {
+		base = BaseName(d.Image.Name, img)
+		key = b.base(d.Image.Address, p, at, base, img, false)
+	}
 	mv.Base = base
-	op.Requires = append(op.Requires, b.base(d.Image.Address, p, at, base, img, false))
+	if key != "" {
+		op.Requires = append(op.Requires, key)
+	}
 	x.Capacity.Value = sectors(max(uint64(d.Size), img.Virtual))
 	if d.Clone == "backing" {
 		x.BackingStore = &lx.StorageVolumeBackingStore{Path: at.path(at.def, base), Format: &lx.StorageVolumeTargetFormat{Type: img.Format}}

@@ -41,10 +41,11 @@ type Stored struct {
 }
 
 // What 3rc calls the volumes that it makes: GUEST.DISK.GEN.FORMAT, and for a base
-// image LABEL.SHA12.FORMAT (language.md, "Lifecycle").
+// image LABEL.SHA12.FORMAT (language.md, "Lifecycle"), of a golden one with a proof
+// beside it.
 var (
 	ourDisk = regexp.MustCompile(`^.+\.[^.]+\.[1-9][0-9]*\.(qcow2|raw|iso|initrd)$`)
-	ourBase = regexp.MustCompile(`^.+\.[0-9a-f]{12}\.(qcow2|raw)$`)
+	ourBase = regexp.MustCompile(`^.+\.[0-9a-f]{12}\.(qcow2|raw|built)$`)
 )
 
 // Volumes lists the volumes of 3rc that the hosts show, by pool and name.
@@ -86,6 +87,7 @@ func Volumes(in *plan.Input) []*Stored {
 		f.judge(x)
 		out = append(out, x)
 	}
+	proofs(out)
 	sort.Slice(out, func(i, j int) bool {
 		if out[i].Pool != out[j].Pool {
 			return out[i].Pool < out[j].Pool
@@ -93,6 +95,26 @@ func Volumes(in *plan.Input) []*Stored {
 		return plan.Less(out[i].Name, out[j].Name)
 	})
 	return out
+}
+
+// proofs keeps those of golden images that are there: they go with them.
+func proofs(all []*Stored) {
+	for _, x := range all {
+		if proof := proofOf(all, x); proof != nil && proof.Why == "" {
+			proof.Why = "it says that " + x.Name + " is whole, and goes with it"
+		}
+	}
+}
+
+// proofOf is the proof of a golden image; nil if the volume is none, or has none.
+func proofOf(all []*Stored, x *Stored) *Stored {
+	i := slices.IndexFunc(all, func(y *Stored) bool {
+		return y != x && y.Pool == x.Pool && ourBase.MatchString(y.Name) && y.Name == ProofName(x.Name) && slices.ContainsFunc(y.Hosts, func(h string) bool { return slices.Contains(x.Hosts, h) })
+	})
+	if i < 0 {
+		return nil
+	}
+	return all[i]
 }
 
 // storedKey tells volumes apart: what the hosts of a shared pool list is one
@@ -130,6 +152,9 @@ func (f *fleet) marked() []sighting {
 				out = append(out, s)
 			}
 		}
+	}
+	for _, address := range sortedKeys(f.builders) {
+		out = append(out, f.builders[address]...)
 	}
 	return out
 }
@@ -179,7 +204,7 @@ func (f *fleet) judge(x *Stored) {
 // imageOf is the image of the files that a volume is the base of; "" if of none.
 func (f *fleet) imageOf(x *Stored) string {
 	for _, i := range f.in.Config.Images {
-		if img, ok := f.in.Seen.Images[i.Address]; ok && img.SHA256 != "" && BaseName(i.Name, img) == x.Name {
+		if img, ok := f.in.Seen.Images[i.Address]; ok && img.SHA256 != "" && (BaseName(i.Name, img) == x.Name || i.From != nil && ProofName(BaseName(i.Name, img)) == x.Name) {
 			return i.Address
 		}
 	}
@@ -217,10 +242,11 @@ func DeleteVolumes(in *plan.Input, names []string) ([]plan.Change, error) {
 			going = append(going, x)
 		}
 	}
+	proof := func(x *Stored) *Stored { return proofOf(all, x) }
 	var out []plan.Change
 	given := map[string]bool{}
 	for _, x := range going {
-		out = append(out, f.deletion(x, going, given))
+		out = append(out, f.deletion(x, going, given, proof(x)))
 	}
 	return out, nil
 }
@@ -250,11 +276,16 @@ func pick(all []*Stored, name string) (*Stored, error) {
 
 // deletion has the marks give a volume up before it goes, with all others that go:
 // whoever finds this cut off finds a volume that is nobody's, and may delete it
-// again.
-func (f *fleet) deletion(x *Stored, going []*Stored, given map[string]bool) plan.Change {
+// again. The proof of a golden image goes before it.
+func (f *fleet) deletion(x *Stored, going []*Stored, given map[string]bool, proof *Stored) plan.Change {
 	c := plan.Change{Address: x.Pool + "/" + x.Name, Kind: "volume", Name: x.Name, Host: x.Hosts[0], Action: plan.Destroy, Reason: plan.Asked,
 		Note: "it holds " + schema.Size(x.Allocation).String() + ", and is gone for good then"}
 	remove := plan.Op{Host: x.Hosts[0], Verb: plan.VolumeDelete, Class: inventory.Volume, Pool: x.Pool, Name: x.Name, Provides: []string{c.Address + " gone"}}
+	if proof != nil {
+		void := c.Address + " void"
+		c.Ops = append(c.Ops, plan.Op{Host: x.Hosts[0], Verb: plan.VolumeDelete, Class: inventory.Volume, Pool: proof.Pool, Name: proof.Name, Provides: []string{void}})
+		remove.Requires = append(remove.Requires, void)
+	}
 	for _, s := range x.marked {
 		key := "given up by " + s.fact.UUID + " on " + s.host
 		remove.Requires = append(remove.Requires, key)

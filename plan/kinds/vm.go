@@ -33,13 +33,19 @@ func (k guests) Diff(in *plan.Input) []plan.Change {
 		placeable = append(placeable, g)
 	}
 	where := f.place(placeable)
+	f.where = where
 	for _, g := range placeable {
 		out = append(out, f.diffGuest(g, where)...)
 	}
 	for _, o := range f.orphans {
+		if o.builds() {
+			out = append(out, f.withoutBuilder(o))
+			continue
+		}
 		out = append(out, f.diffOrphan(o))
 	}
-	return f.preflight(out)
+	out = f.preflight(out)
+	return append(out, f.images(out)...)
 }
 
 // change begins a change of a guest.

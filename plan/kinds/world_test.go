@@ -225,6 +225,11 @@ func (w *world) input() *plan.Input {
 	for _, tell := range w.told {
 		tell(views)
 	}
+	for _, i := range w.cfg.Images {
+		if i.From != nil {
+			w.images[i.Address] = kinds.Golden(w.cfg, i, w.images)
+		}
+	}
 	return &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: views, Images: w.images, Installer: "mine"}}
 }
 

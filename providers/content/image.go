@@ -15,20 +15,22 @@ import (
 	"path/filepath"
 	"strings"
 
+	"3rc/plan/kinds"
 	"3rc/schema"
 	"3rc/schema/inventory"
 )
 
 // Inspect finds out what is to be known of every image of a configuration, and of
 // the files that installers boot from. Relative paths begin at dir; of an image with
-// a URL the cache is asked, and nobody else: see Fetcher. fetched may be nil. What
+// a URL the cache is asked, and nobody else: see Fetcher. fetched may be nil. A golden
+// image has the digest of what it is built from. What
 // cannot be read, or fetched, has its reason in Why.
 func Inspect(ctx context.Context, cfg *schema.Config, dir string, fetched Fetched) map[string]inventory.Image {
 	out := map[string]inventory.Image{}
 	installers(ctx, cfg, dir, out)
 	for _, i := range cfg.Images {
-		if i.URL == "" {
-			out[i.Address] = inventory.Image{Why: "this version uploads images from files and URLs only"}
+		if i.From != nil {
+			out[i.Address] = kinds.Golden(cfg, i, out)
 			continue
 		}
 		file := path(dir, i.URL)

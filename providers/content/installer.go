@@ -19,13 +19,18 @@ const (
 )
 
 // installers adds what is to be known of the kernels and initrds that guests are
-// installed with. What comes from a URL is fetched once and kept: a mirror that is
+// installed with, and images built. What comes from a URL is fetched once and kept: a mirror that is
 // down in the night of a recovery is then not needed.
 func installers(ctx context.Context, cfg *schema.Config, dir string, out map[string]inventory.Image) {
 	used := map[string]bool{}
 	for _, vm := range cfg.VMs {
 		if vm.Kickstart != nil {
 			used[vm.Kickstart.Address] = true
+		}
+	}
+	for _, i := range cfg.Images {
+		if i.From != nil {
+			used[i.From.Address] = true
 		}
 	}
 	for _, k := range cfg.Kickstarts {

@@ -2,14 +2,12 @@ package install
 
 import (
 	"fmt"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
-	"3rc/plan/kinds"
 	"3rc/schema"
 )
 
@@ -20,32 +18,6 @@ type Rendered struct {
 	Cmdline  schema.Text // of its kernel, whole
 	Findings []Finding
 	Delivery string
-}
-
-// SelfOf are the facts of a guest that its templates see.
-func SelfOf(cfg *schema.Config, vm *schema.VM, host string) schema.Self {
-	memory := vm.Memory
-	if ks := profileOf(cfg, vm); ks != nil && ks.Boots() {
-		memory = max(memory, ks.InstallMemory)
-	}
-	self := schema.Self{
-		Name: vm.Name, Host: host, VCPUs: vm.VCPUs, MemoryMiB: (uint64(memory) + 1<<20 - 1) >> 20, Disks: kinds.InstallerDisks(vm), Attempt: 1,
-	}
-	for _, n := range vm.NICs {
-		self.MACs = append(self.MACs, n.MAC)
-		if self.Address == "" {
-			self.Address = bare(n.Address)
-		}
-	}
-	return self
-}
-
-// bare is an IP address without the length of its network.
-func bare(address string) string {
-	if p, err := netip.ParsePrefix(address); err == nil {
-		return p.Addr().String()
-	}
-	return address
 }
 
 func profileOf(cfg *schema.Config, vm *schema.VM) *schema.Kickstart {

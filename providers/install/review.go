@@ -8,13 +8,14 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"3rc/plan/kinds"
 	"3rc/schema"
 )
 
 // Rehearse renders a guest's file and command line as they would be on that host, with
 // names in place of the secrets of an attempt.
 func Rehearse(cfg *schema.Config, vm *schema.VM, host string) (*Rendered, error) {
-	self := SelfOf(cfg, vm, host)
+	self := kinds.SelfOf(cfg, vm, host)
 	ks := profileOf(cfg, vm)
 	if ks.Boots() {
 		self.Nonce, self.Callback = "NONCE", "http://CALLBACK"

@@ -17,6 +17,7 @@ import (
 	lx "libvirt.org/go/libvirtxml"
 
 	"3rc/plan"
+	"3rc/plan/kinds"
 	"3rc/schema"
 	"3rc/schema/inventory"
 )
@@ -198,6 +199,9 @@ func (s *Site) prepare(address, host, id string, count int) (*attempt, *schema.C
 	cfg := s.cfg
 	s.mu.Unlock()
 	vm := cfg.VMAt(address)
+	if vm == nil {
+		vm = kinds.Builder(cfg, address)
+	}
 	if vm == nil || profileOf(cfg, vm) == nil {
 		return nil, nil, fmt.Errorf("%s has no kickstart any more", address)
 	}
@@ -207,7 +211,7 @@ func (s *Site) prepare(address, host, id string, count int) (*attempt, *schema.C
 	}
 	of := func(what string) string { return derive(key, what, cfg.Cluster.Name, address, host, id) }
 	a := &attempt{site: s, guest: vm, ks: profileOf(cfg, vm), host: host, id: id, secret: of(ofURL), began: time.Now()}
-	a.self = SelfOf(cfg, vm, host)
+	a.self = kinds.SelfOf(cfg, vm, host)
 	a.self.Nonce, a.self.Attempt = of(ofNonce), count
 	return a, cfg, nil
 }

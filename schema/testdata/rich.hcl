@@ -205,7 +205,10 @@ image "debian" {
   source = "https://images.example.org/debian.qcow2"
   sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 }
-image "built" { from = kickstart.worker }
+image "built" {
+  from = kickstart.worker
+  size = "8GiB"
+}
 kickstart "worker" {
   format         = "kickstart"
   kernel         = "https://mirror.example.org/vmlinuz"
