@@ -78,6 +78,7 @@ type guest struct {
 	ignore   Instant
 	grace    Instant // failures do not count before, unless it has answered
 	answered bool    // since its last start
+	idle     bool    // libvirt has said twice that it does not run: what runs after that is begun or resumed by others
 	good     Instant // healthy since; Never: it is not
 	ran      bool    // it was seen running, and nobody meant it to stop
 	tries    int     // attempts since it was healthy for long
@@ -505,7 +506,7 @@ func (g *guest) volumes() []Volume {
 func (g *guest) born(m *Machine) {
 	g.counter, g.answered, g.good, g.movedTo = newCounter(), false, Never, nil
 	g.grace = m.now.Add(g.thresholds().BootGrace << min(g.tries, graceDoublings))
-	g.stated, g.quits, g.quitAt = statement{}, 0, Never
+	g.stated, g.quits, g.quitAt, g.idle = statement{}, 0, Never, false
 	for i := range g.probes {
 		g.probes[i].answer = Unknown
 		m.probeGuestAt(g, i, m.now)

@@ -581,6 +581,9 @@ func runningHere(m *Machine, g *guest) (verdict, bool) {
 	if s == nil || !s.runs() && s.fact.State != inventory.StateStopping {
 		return verdict{}, false
 	}
+	if g.idle {
+		g.born(m)
+	}
 	g.ran, g.stated = true, statement{}
 	g.loss, g.lossOf, g.lostAt, g.unplaced, g.owed, g.yielded, g.storage, g.quit = Epoch{}, nil, Never, "", "", false, false, false
 	if g.ailing() {

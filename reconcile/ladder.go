@@ -24,7 +24,7 @@ func (m *Machine) statedTwice(g *guest, what string) bool {
 			g.flap.fell(m.now, &g.thresholds().Flap)
 			m.save()
 		}
-		g.good = Never
+		g.good, g.idle = Never, true
 		g.counter.settle(false, g.thresholds())
 	}
 	return g.stated.twice

@@ -12,8 +12,33 @@ import (
 type Memory struct {
 	Version int                    `json:"version"`
 	Paused  bool                   `json:"paused,omitempty"`
+	Anchor  Anchor                 `json:"anchor,omitzero"`
 	Hosts   map[string]HostMemory  `json:"hosts"`
 	Guests  map[string]GuestMemory `json:"guests"`
+}
+
+// Anchor ties the wall clock by which a memory has its times to one boot of the
+// watcher's machine, so that a step of that clock between two watchers on one boot
+// changes nothing. After a reboot there is only the wall clock.
+type Anchor struct {
+	Boot   string    `json:"boot"`   // which boot it was (random(4), boot_id); "": not known
+	Booted time.Time `json:"booted"` // when that boot began, by the same wall clock
+}
+
+// AnchorOf is the anchor of a wall clock that says wall when so much time has passed
+// since the machine was booted.
+func AnchorOf(boot string, up time.Duration, wall time.Time) Anchor {
+	return Anchor{boot, wall.Add(-up).Round(0).UTC()}
+}
+
+// Time is the time by which the memory is read so long after the boot: that of the
+// wall clock by which it was stored, as if nobody had set that since. Of another
+// boot it is what the wall clock says.
+func (a Anchor) Time(boot string, up time.Duration, wall time.Time) time.Time {
+	if a.Boot == "" || a.Boot != boot {
+		return wall
+	}
+	return a.Booted.Add(up)
 }
 
 // MemoryVersion grows whenever an older program could misread what is stored.
@@ -180,7 +205,7 @@ func (g *guest) memory(c clock) GuestMemory {
 	return gm
 }
 
-// Recall is Memory with the time of the wall clock at which it is read.
+// Recall is Memory with the time by which it is read (Anchor.Time).
 type Recall struct {
 	*Memory
 	Wall time.Time

@@ -77,12 +77,9 @@ func (a *app) watch(ctx context.Context, f watchFlags) error {
 	var l *loop.Loop
 	journal := store.NewJournal(statePath(cfg), store.JournalOptions{Memory: func() (*reconcile.Memory, time.Time) { return l.Remembered() }})
 	opts := loop.Options{
-		Loaded: *loaded, Self: self, Incarnation: incarnation, Version: version, Boot: bootID(), Log: a.log, Mode: mode, Once: f.once,
+		Loaded: *loaded, Self: self, Incarnation: incarnation, Memory: memory, Version: version, Boot: bootID(), Log: a.log, Mode: mode, Once: f.once,
 		Watch:  reconcile.Identity{Actor: actor(), Store: st.ID()},
 		Reload: dir.read, Changed: dir.watch(ctx, hup),
-	}
-	if memory != nil {
-		opts.Memory = &reconcile.Recall{Memory: memory}
 	}
 	l = loop.New(opts, loop.Edges{Hosts: e, Probes: e, Power: e, Claims: e.fleet, Planner: e, Memory: st, Journal: journal, Clock: loop.SystemClock{}, Use: e.use, Installs: e.installs})
 	served, err := a.serve(ctx, cfg, l)

@@ -40,15 +40,16 @@ type ident struct {
 // state is what there is besides the records of single objects. The numbers of
 // records are kept so that a page that was lost is noticed.
 type state struct {
-	Count       uint64    `json:"count"`
-	Incarnation int       `json:"incarnation"`
-	Began       time.Time `json:"began,omitzero"`
-	Memory      int       `json:"memory"` // its version; 0: none was saved
-	Paused      bool      `json:"paused,omitempty"`
-	Hosts       int       `json:"hosts"`
-	Guests      int       `json:"guests"`
-	Specs       int       `json:"specs"`
-	Reached     int       `json:"reached"`
+	Count       uint64           `json:"count"`
+	Incarnation int              `json:"incarnation"`
+	Began       time.Time        `json:"began,omitzero"`
+	Memory      int              `json:"memory"` // its version; 0: none was saved
+	Paused      bool             `json:"paused,omitempty"`
+	Anchor      reconcile.Anchor `json:"anchor,omitzero"`
+	Hosts       int              `json:"hosts"`
+	Guests      int              `json:"guests"`
+	Specs       int              `json:"specs"`
+	Reached     int              `json:"reached"`
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -128,7 +129,7 @@ func (c *contents) read(tx *bolt.Tx, path string) (*reconcile.Memory, error) {
 	if c.state.Memory > reconcile.MemoryVersion {
 		return nil, newer(path, "memory", c.state.Memory, reconcile.MemoryVersion)
 	}
-	m := &reconcile.Memory{Version: c.state.Memory, Paused: c.state.Paused, Hosts: map[string]reconcile.HostMemory{}, Guests: map[string]reconcile.GuestMemory{}}
+	m := &reconcile.Memory{Version: c.state.Memory, Paused: c.state.Paused, Anchor: c.state.Anchor, Hosts: map[string]reconcile.HostMemory{}, Guests: map[string]reconcile.GuestMemory{}}
 	err := errors.Join(
 		each(tx, hostBucket, c.state.Hosts, func(name string, text []byte, h reconcile.HostMemory) {
 			c.hosts[name], m.Hosts[name] = text, h
@@ -222,7 +223,7 @@ func (c *contents) changes(m *reconcile.Memory) ([]write, *contents) {
 	ws = vanished(ws, hostBucket, c.hosts, n.hosts)
 	ws = vanished(ws, guestBucket, c.guests, n.guests)
 	ws = vanished(ws, specBucket, c.specs, n.specs)
-	n.state.Memory, n.state.Paused = m.Version, m.Paused
+	n.state.Memory, n.state.Paused, n.state.Anchor = m.Version, m.Paused, m.Anchor
 	n.state.Hosts, n.state.Guests, n.state.Specs = len(n.hosts), len(n.guests), len(n.specs)
 	return ws, n
 }

@@ -1,11 +1,13 @@
 package loop
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
 
 	"3rc/providers/fake"
+	"3rc/reconcile"
 )
 
 // TestAStepOfTheWallClockChangesNothing: an hour forth or back, while the watch
@@ -51,6 +53,43 @@ func TestAStepOfTheWallClockChangesNothing(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestAttemptsAreAsOldAsTheyAre: the wall clock is set while no watch runs. On the
+// same boot of the machine an attempt is as old as it is; after a reboot there is
+// only the wall clock to go by.
+func TestAttemptsAreAsOldAsTheyAre(t *testing.T) {
+	const set, wait = 50 * time.Minute, 10 * time.Minute
+	for boot, want := range map[string]time.Duration{"one": wait, "another": wait + set} {
+		in(t, func(t *testing.T, w *world) {
+			_, end := w.begin(func(o *Options) { o.Boot = "one" })
+			w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
+			w.with(func(f *fake.Fleet) { f.Crash("web") })
+			w.until(30*time.Second, "restarted", func() bool { return w.running("web") == "[h1]" })
+			w.wait(wait)
+			if err := end(); err != nil {
+				t.Fatal(err)
+			}
+			w.mu.Lock()
+			w.step, w.records = set, nil
+			w.mu.Unlock()
+			_, end = w.begin(func(o *Options) { o.Incarnation, o.Boot = 2, boot })
+			w.until(20*time.Second, "up", func() bool { return w.decided("risen") == 3 })
+			if err := end(); err != nil {
+				t.Fatal(err)
+			}
+			var m reconcile.Memory
+			if err := json.Unmarshal(w.memory, &m); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(m.Guests["web"].Attempts); n != 1 {
+				t.Fatalf("%d attempts are remembered", n)
+			}
+			if age := w.Wall().Sub(m.Guests["web"].Attempts[0].Time); age < want || age > want+time.Minute {
+				t.Errorf("after a restart on boot %q, an attempt of %s ago is %s old", boot, wait, age)
+			}
+		})
 	}
 }
 

@@ -39,9 +39,9 @@ type Options struct {
 	Self        func(*schema.Config) string // the host on which it runs, or ""
 	Incarnation int
 	Watch       reconcile.Identity
-	Version     string // of the program
-	Boot        string // which boot of this machine it is
-	Memory      *reconcile.Recall
+	Version     string            // of the program
+	Boot        string            // which boot of this machine it is
+	Memory      *reconcile.Memory // of the watch before; nil: none
 	Log         hclog.Logger
 	// Reload loads the configuration anew; nil: it never changes. Changed says when
 	// it may have.
@@ -117,9 +117,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.last = l.now()
 	l.edges.Use(l.cfg, l.opts.Loaded.Images, remembered(l.opts.Memory))
 	l.limits = limitsOf(l.cfg, l.limits)
-	o := round.Options{Self: l.opts.Self(l.cfg), Incarnation: l.opts.Incarnation, Watch: l.opts.Watch, Memory: l.opts.Memory, Images: l.opts.Loaded.Images}
-	if o.Memory != nil {
-		o.Memory = &reconcile.Recall{Memory: o.Memory.Memory, Wall: l.wall()}
+	o := round.Options{Self: l.opts.Self(l.cfg), Incarnation: l.opts.Incarnation, Watch: l.opts.Watch, Images: l.opts.Loaded.Images}
+	if m := l.opts.Memory; m != nil {
+		o.Memory = &reconcile.Recall{Memory: m, Wall: m.Anchor.Time(l.opts.Boot, l.began.Sub(0), l.wallBegan)}
 	}
 	now := l.now()
 	l.write(now, l.started(o))
@@ -138,7 +138,8 @@ func (l *Loop) now() reconcile.Instant { return l.edges.Clock.Now() - l.began }
 
 // wall is what the wall clock said when the watch began, and the time since: one
 // offset for the whole run, so that what did not change is stored as it was. A step
-// of the wall clock shows in the next run, where times in the future become now.
+// of the wall clock shows in the next run only if the machine was booted in between;
+// then times in the future become now.
 func (l *Loop) wall() time.Time { return l.wallBegan.Add(l.now().Sub(0)) }
 
 // started is the first line of the journal.
@@ -147,7 +148,7 @@ func (l *Loop) started(o round.Options) store.Started {
 		Incarnation: o.Incarnation, Wall: l.wall(), Boot: l.opts.Boot, Version: l.opts.Version, Config: l.reloads.digest, Files: l.cfg, Watch: o.Watch, Self: o.Self, Images: o.Images,
 	}
 	if o.Memory != nil {
-		s.Memory, s.Wall = o.Memory.Memory, o.Memory.Wall // to the nanosecond, or a replay remembers otherwise
+		s.Memory, s.Recalled = o.Memory.Memory, o.Memory.Wall // to the nanosecond, or a replay remembers otherwise
 	}
 	return s
 }
@@ -160,7 +161,14 @@ func (l *Loop) write(at reconcile.Instant, w store.What) {
 // Remembered is what is stored of the machine at this moment. Only what the loop
 // itself calls may ask, as the journal does at the beginning of a file.
 func (l *Loop) Remembered() (*reconcile.Memory, time.Time) {
-	return l.r.Machine().Memory(l.wall()), l.wall()
+	return l.remembered(), l.wall()
+}
+
+// remembered is what is stored of the machine, tied to this boot.
+func (l *Loop) remembered() *reconcile.Memory {
+	m := l.r.Machine().Memory(l.wall())
+	m.Anchor = reconcile.AnchorOf(l.opts.Boot, l.began.Sub(0), l.wallBegan)
+	return m
 }
 
 // spin runs until there is a reason to end.
@@ -268,7 +276,7 @@ func (l *Loop) end(hints <-chan Hint) error {
 func (l *Loop) farewellSave() error {
 	ctx, cancel := context.WithTimeout(l.ctx, saveLimit)
 	defer cancel()
-	if err := l.edges.Memory.Save(ctx, l.r.Machine().Memory(l.wall())); err != nil {
+	if err := l.edges.Memory.Save(ctx, l.remembered()); err != nil {
 		return errors.Join(l.leaving, fmt.Errorf("what is known could not be stored at the end: %w", err))
 	}
 	return l.leaving

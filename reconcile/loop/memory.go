@@ -48,7 +48,7 @@ func (l *Loop) store() {
 	m := &l.memory
 	m.saving = true
 	upTo := m.want
-	data := l.r.Machine().Memory(l.wall())
+	data := l.remembered()
 	within(l, saveLimit, func(ctx context.Context) error { return l.edges.Memory.Save(ctx, data) }, errSlowDisk,
 		func(err error) { l.storedUpTo(upTo, err) })
 }

@@ -29,12 +29,12 @@ func ModeOf(word string) (Mode, error) {
 
 // remembered are the hosts that the memory names: they are reached until they are
 // let go, also those that the files no longer name.
-func remembered(r *reconcile.Recall) []string {
-	if r == nil {
+func remembered(m *reconcile.Memory) []string {
+	if m == nil {
 		return nil
 	}
 	out := map[string]bool{}
-	for n := range r.Memory.Hosts {
+	for n := range m.Hosts {
 		out[n] = true
 	}
 	return sorted(out)

@@ -427,7 +427,7 @@ func (w *world) begin(change func(*Options)) (*Loop, func() error) {
 		if err := json.Unmarshal(w.memory, &m); err != nil {
 			w.t.Fatal(err)
 		}
-		opts.Memory = &reconcile.Recall{Memory: &m, Wall: time.Now()}
+		opts.Memory = &m
 	}
 	if change != nil {
 		change(&opts)

@@ -124,6 +124,9 @@ func (p *player) start(at reconcile.Instant, s store.Started) error {
 	opts := round.Options{Self: s.Self, Incarnation: s.Incarnation, Watch: s.Watch, Images: s.Images}
 	if s.Memory != nil {
 		opts.Memory = &reconcile.Recall{Memory: s.Memory, Wall: s.Wall}
+		if !s.Recalled.IsZero() {
+			opts.Memory.Wall = s.Recalled
+		}
 	}
 	r, effects := round.New(s.Files, opts, at)
 	p.r, p.exact = r, !s.GoesOn

@@ -252,6 +252,17 @@ func init() {
 		}
 	}
 	single["Skew"] = func(w *World, _ schema.Act) { w.skew += time.Duration(w.rnd.IntN(7200)-3600) * time.Second }
+	// Without a watch, its machine is booted again; its clock may have been set
+	// meanwhile, and then nobody knows how long ago an attempt was.
+	single["Reboot"] = func(w *World, _ schema.Act) {
+		if w.watch == nil {
+			w.boots++
+			if w.rnd.IntN(2) == 0 {
+				w.skew += time.Duration(w.rnd.IntN(7200)-3600) * time.Second
+				clear(w.check.began)
+			}
+		}
+	}
 	named["Slow"] = func(w *World, h string) {
 		extra := time.Duration(w.rnd.IntN(3000)) * time.Millisecond
 		w.fleet.Slow(h, extra)

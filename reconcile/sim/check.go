@@ -34,6 +34,7 @@ type checker struct {
 	began      map[string][]begun       // by guest: rungs that were begun
 	rung       map[string]string        // of the task that is under way
 	last       time.Duration            // of the newest thing that was done
+	witnessed  int                      // events of the fleet that it has checked
 	undo       map[string]bool
 }
 
@@ -45,7 +46,7 @@ type begun struct {
 }
 
 func newChecker(w *World) *checker {
-	c := &checker{w: w, reachable: map[string]time.Duration{}, began: map[string][]begun{}, rung: map[string]string{}}
+	c := &checker{w: w, reachable: map[string]time.Duration{}, began: map[string][]begun{}, rung: map[string]string{}, witnessed: len(w.fleet.Log())}
 	c.reach()
 	return c
 }
@@ -66,6 +67,16 @@ func (c *checker) reach() {
 		} else if !ok {
 			delete(c.reachable, h.Name)
 		}
+	}
+}
+
+// witness checks what happened since it was called last. It is called before a
+// decision as well: an operation's last deed comes before what is decided on its
+// answer, in the same instant.
+func (c *checker) witness() {
+	log := c.w.fleet.Log()
+	for ; c.witnessed < len(log); c.witnessed++ {
+		c.happened(log[c.witnessed])
 	}
 }
 
@@ -281,6 +292,7 @@ const longestReason = 20000
 
 // decided counts the rungs: attempts never exceed what the policy permits.
 func (c *checker) decided(r reconcile.Record) {
+	c.witness()
 	if r.Rule == round.PlanRefused {
 		c.fail("2 permission", "the planner contradicts itself: %s", r.Because)
 	}

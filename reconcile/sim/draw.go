@@ -233,7 +233,7 @@ var repertoire = []fault{
 	ofPool("pool_lost"), ofPool("pool_back"), ofBoth("autostart"),
 	ofWatch("watcher_stop"), ofWatch("watcher_start"), ofWatch("watcher_start"), ofWatch("watcher_cut"), ofWatch("watcher_heal"),
 	ofHost("maintain"), ofHost("unmaintain"), ofBoth("migrate"), ofBoth("moved"), ofGuest("clear"),
-	ofWatch("Freeze"), ofHost("Slow"), ofGuest("BreakMigration"), ofWatch("Skew"),
+	ofWatch("Freeze"), ofHost("Slow"), ofGuest("BreakMigration"), ofWatch("Skew"), ofWatch("Reboot"),
 	{"set_state", func(r *rand.Rand, cfg *schema.Config) schema.Act {
 		return schema.Act{Verb: "set_state", VM: cfg.VMs[r.IntN(len(cfg.VMs))].Name, State: []string{"running", "stopped", "ignored"}[r.IntN(3)]}
 	}},

@@ -36,6 +36,7 @@ type World struct {
 	cut         bool
 	cutAt       time.Duration
 	skew        time.Duration // of the wall clock
+	boots       int           // how often the watcher's machine was booted
 	lines       []Line
 	check       *checker
 	down        map[string]*downtime
@@ -244,6 +245,7 @@ func (w *World) observe() {
 	}
 	w.check.reach()
 	log := w.fleet.Log()
+	w.check.witness()
 	for _, e := range log[w.logged:] {
 		w.happened(e)
 	}
@@ -263,7 +265,6 @@ func (w *World) happened(e fake.Event) {
 	case fake.Powered:
 		w.say(e.Host, "power %s", map[bool]string{true: "on", false: "off"}[e.On])
 	}
-	w.check.happened(e)
 }
 
 // fated lets happen to a process that was started what its fate is.

@@ -59,7 +59,8 @@ func (x *watch) start(n int) {
 	w := x.w
 	opts := round.Options{Incarnation: n, Images: images(w.cfg), Watch: x.id}
 	if *x.memory != nil {
-		opts.Memory = &reconcile.Recall{Memory: reread(*x.memory), Wall: w.wall()}
+		m := reread(*x.memory)
+		opts.Memory = &reconcile.Recall{Memory: m, Wall: m.Anchor.Time(w.boot(), w.now(), w.wall())}
 	}
 	r, effects := round.New(w.cfg, opts, x.now())
 	x.r = r
@@ -131,6 +132,9 @@ func (w *World) record(in any, at reconcile.Instant, out []round.Effect) {
 
 // wall is what the wall clock shows.
 func (w *World) wall() time.Time { return epoch.Add(w.now()).Add(w.skew) }
+
+// boot says which boot of the watcher's machine it is.
+func (w *World) boot() string { return fmt.Sprint("boot ", w.boots) }
 
 // now is the watcher's own time.
 func (x *watch) now() reconcile.Instant { return reconcile.Instant(x.w.q.Now() - x.began) }
@@ -211,6 +215,7 @@ func (x *watch) carry(e round.Effect) {
 	case reconcile.Save:
 		if !w.forgets {
 			*x.memory = x.r.Machine().Memory(w.wall())
+			(*x.memory).Anchor = reconcile.AnchorOf(w.boot(), w.now(), w.wall())
 		}
 	case reconcile.Look:
 		x.aside(x.r.Machine().Resting(e.Host) && x.Silent(e.Host), func() { x.look(e) })
