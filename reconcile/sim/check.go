@@ -70,6 +70,15 @@ func (c *checker) reach() {
 	}
 }
 
+// files are those that the watch has read, which one that stood still may have yet to
+// do: what it does not know yet it cannot obey.
+func (c *checker) files() *schema.Config {
+	if x := c.w.watch; x != nil {
+		return x.files
+	}
+	return c.w.cfg
+}
+
 // witness checks what happened since it was called last. It is called before a
 // decision as well: an operation's last deed comes before what is decided on its
 // answer, in the same instant.
@@ -109,7 +118,7 @@ func (c *checker) twice(guest string) {
 // way that begins any are people's doing.
 func (c *checker) spared(guest, what string) {
 	doing := plan.WishKind(c.rung[guest])
-	if vm := c.w.vm(guest); vm != nil && vm.State == "ignored" && (doing.Starts() || doing == plan.WishMigrate || doing == plan.WishAttend) {
+	if vm := c.files().VM(guest); vm != nil && vm.State == "ignored" && (doing.Starts() || doing == plan.WishMigrate || doing == plan.WishAttend) {
 		c.fail("9 obeyed", "%s is ignored, and %s", guest, what)
 	}
 }
@@ -123,11 +132,11 @@ func (c *checker) volume(e fake.Event) {
 	}
 	guest := guestOfVolume(e.Volume.Path)
 	if guest == "" { // a base image, or an installer's kernel, is the business of the guest that needs it first
-		if owner := c.w.cfg.VMAt(e.Op.Address); owner != nil {
+		if owner := c.files().VMAt(e.Op.Address); owner != nil {
 			guest = owner.Name
 		}
 	}
-	vm := c.w.vm(guest)
+	vm := c.files().VM(guest)
 	installing := c.rung[guest] == string(plan.WishReinstall) || c.rung[guest] == string(plan.WishAttend)
 	along := vm != nil && slices.ContainsFunc(vm.Disks, func(d schema.Disk) bool { return d.CopyOnMigrate })
 	switch {
@@ -148,8 +157,8 @@ func (c *checker) volume(e fake.Event) {
 // well on another for min_healthy. What nobody could have noticed, a pause between two
 // probes, does not count.
 func (c *checker) discarded(e fake.Event, vm *schema.VM) {
-	t, up := c.w.cfg.GuestHysteresis(vm), c.w.down[vm.Name]
-	r := c.w.cfg.Recovery(vm).Reinstall
+	t, up := c.files().GuestHysteresis(vm), c.w.down[vm.Name]
+	r := c.files().Recovery(vm).Reinstall
 	switch {
 	case r == nil || r.OldDisk != "discard" || vm.PreventDestroy:
 		c.fail("3 no volume", "%s was deleted, and nobody asked for that", e.Volume)
@@ -203,7 +212,7 @@ func (c *checker) fence(host string) {
 	if since, ok := c.reachable[host]; ok && c.w.now()-since >= alive && !c.ordered(host) {
 		c.fail("5 fencing", "%s is fenced, and has answered since %s", host, stamp(since))
 	}
-	h := c.w.cfg.Host(host)
+	h := c.files().Host(host)
 	if h != nil && h.Maintenance {
 		c.fail("9 obeyed", "%s is in maintenance, and is fenced", host)
 	}
@@ -227,7 +236,7 @@ func (c *checker) ordered(host string) bool { return c.undo[host] }
 // thinks of its hosts is what counts, by the rule as it is written.
 func (c *checker) bounded(what string) {
 	trouble, all := 0, 0
-	for _, h := range c.w.cfg.Hosts {
+	for _, h := range c.files().Hosts {
 		if h.Maintenance {
 			continue
 		}
@@ -236,7 +245,7 @@ func (c *checker) bounded(what string) {
 			trouble++
 		}
 	}
-	most := max(1, int(math.Floor(float64(c.w.cfg.Cluster.MaxLost)*float64(all)/100+1e-9)))
+	most := max(1, int(math.Floor(float64(c.files().Cluster.MaxLost)*float64(all)/100+1e-9)))
 	if trouble > most {
 		c.fail("4 the breaker", "%s while %d of %d hosts are in trouble, and max_lost permits %d", what, trouble, all, most)
 	}
@@ -244,7 +253,7 @@ func (c *checker) bounded(what string) {
 
 // op checks an operation on a guest.
 func (c *checker) op(op plan.Op) {
-	vm := c.w.vm(op.Name)
+	vm := c.files().VM(op.Name)
 	if vm == nil {
 		return
 	}
@@ -258,7 +267,7 @@ func (c *checker) op(op plan.Op) {
 	if target == "" {
 		return
 	}
-	if h := c.w.cfg.Host(target); h != nil && h.Maintenance {
+	if h := c.files().Host(target); h != nil && h.Maintenance {
 		c.fail("9 obeyed", "%s is in maintenance, and %s of %s goes there", target, op.Verb, op.Name)
 	}
 	home := false
@@ -307,11 +316,11 @@ func (c *checker) decided(r reconcile.Record) {
 	if end, over := strings.CutPrefix(r.Rule, "end "); over && end == c.rung[r.Guest] {
 		delete(c.rung, r.Guest)
 	}
-	vm := c.w.vm(r.Guest)
+	vm := c.files().VM(r.Guest)
 	if !ok || vm == nil {
 		return
 	}
-	rec := c.w.cfg.Recovery(vm)
+	rec := c.files().Recovery(vm)
 	limit, within := 0, time.Duration(0)
 	switch plan.WishKind(kind) {
 	case plan.WishRestart:

@@ -38,6 +38,7 @@ type watch struct {
 	ofHosts    map[string]time.Duration // how long answers are waited for, by the configuration timeoutsOf
 	ofGuests   map[string]time.Duration
 	timeoutsOf *schema.Config
+	files      *schema.Config // as it read them last
 	tick       reconcile.Instant
 	ticked     *bool // the newest tick is not awaited any more
 }
@@ -63,7 +64,7 @@ func (x *watch) start(n int) {
 		opts.Memory = &reconcile.Recall{Memory: m, Wall: m.Anchor.Time(w.boot(), w.now(), w.wall())}
 	}
 	r, effects := round.New(w.cfg, opts, x.now())
-	x.r = r
+	x.r, x.files = r, w.cfg
 	r.Machine().Foresee(x)
 	w.record(opts, x.now(), effects)
 	x.carryOut(effects)
@@ -118,6 +119,7 @@ func (x *watch) ended(e round.Ended) []round.Effect {
 }
 
 func (x *watch) configure(cfg *schema.Config) []round.Effect {
+	x.files = cfg
 	out := x.r.Configure(cfg, images(cfg), "", x.now())
 	x.w.record(cfg, x.now(), out)
 	return out
