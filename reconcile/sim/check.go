@@ -95,7 +95,6 @@ func (c *checker) happened(e fake.Event) {
 	switch e.Kind {
 	case fake.Began:
 		c.twice(e.Guest)
-		c.spared(e.Guest, "a process of it begins on "+e.Host)
 	case fake.Created, fake.Deleted, fake.Wrote:
 		c.volume(e)
 	}
@@ -111,15 +110,6 @@ func (c *checker) twice(guest string) {
 	}
 	if len(on) > 1 && !c.w.tolerant[guest] {
 		c.fail("1 never two copies", "%s runs on %s", guest, strings.Join(on, " and "))
-	}
-}
-
-// spared: an ignored guest is left alone. Processes that begin while nothing is under
-// way that begins any are people's doing.
-func (c *checker) spared(guest, what string) {
-	doing := plan.WishKind(c.rung[guest])
-	if vm := c.files().VM(guest); vm != nil && vm.State == "ignored" && (doing.Starts() || doing == plan.WishMigrate || doing == plan.WishAttend) {
-		c.fail("9 obeyed", "%s is ignored, and %s", guest, what)
 	}
 }
 
