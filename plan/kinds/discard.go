@@ -20,7 +20,7 @@ const discardLimit = time.Minute
 // another is backed by, stays, and so do all while a host that may use them is not seen.
 func (x *healer) discard(c *plan.Change) []plan.Op {
 	fact, ok := x.r.in.View(x.w.Host).Find(inventory.Domain, x.vm.Name)
-	s := look(x.w.Host, fact)
+	s := lookWhole(x.w.Host, fact)
 	hold := func(why string) []plan.Op {
 		c.Action, c.Reason, c.Note = plan.Hold, plan.InUse, why
 		return nil
@@ -57,7 +57,7 @@ func (x *healer) discard(c *plan.Change) []plan.Op {
 	if len(mark.Volumes) == len(s.mark.Volumes) {
 		return hold(strings.Join(kept, "; "))
 	}
-	forget := (&builder{f: x.r.fleet, vm: x.vm, host: x.w.Host, uuid: s.fact.UUID, old: s.mark}).define(s.dom, mark)
+	forget := (&builder{f: x.r.fleet, vm: x.vm, host: x.w.Host, uuid: s.fact.UUID, old: s.mark}).define(s.dom(), mark)
 	forget.Requires = []string{gone}
 	forget.Expect = plan.Expect{Power: plan.IsLive, Digest: plan.DefinitionDigest(fact.XML)}
 	return append(ops, forget)

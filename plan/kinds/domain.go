@@ -172,7 +172,7 @@ func (b *builder) memoryMax() facet {
 func (b *builder) memory() facet {
 	want := b.vm.Memory.KiB()
 	return facet{path: "memory", attr: "memory", want: kibText(want), settles: true,
-		get: func(d *lx.Domain) string { return kibText(memoryOf(sighting{dom: d}) / 1024) },
+		get: func(d *lx.Domain) string { return kibText(memoryOf(d) / 1024) },
 		set: func(d *lx.Domain) { d.CurrentMemory = &lx.DomainCurrentMemory{Value: uint(want), Unit: "KiB"} },
 		live: func(r *lx.Domain) (plan.Op, bool) {
 			op := b.op(plan.DomainMemory)
@@ -201,7 +201,7 @@ func (b *builder) vcpusMax() facet {
 
 func (b *builder) vcpus() facet {
 	return facet{path: "vcpus", attr: "vcpus", want: strconv.Itoa(b.vm.VCPUs),
-		get: func(d *lx.Domain) string { return strconv.Itoa(vcpusOf(sighting{dom: d})) },
+		get: func(d *lx.Domain) string { return strconv.Itoa(vcpusOf(d)) },
 		set: func(d *lx.Domain) {
 			if d.VCPU == nil {
 				d.VCPU = &lx.DomainVCPU{Value: uint(b.vm.VCPUsMax)}
@@ -214,7 +214,7 @@ func (b *builder) vcpus() facet {
 			op.Count = b.vm.VCPUs
 			// Emulated, a guest that has been asked for a CPU and keeps it brings QEMU
 			// (7.2) down when the next device is plugged in: there it is not asked.
-			shrinks := vcpusOf(sighting{dom: r}) > b.vm.VCPUs
+			shrinks := vcpusOf(r) > b.vm.VCPUs
 			return op, r.VCPU != nil && int(r.VCPU.Value) >= b.vm.VCPUs && (!shrinks || b.vm.Accel == "kvm")
 		},
 	}

@@ -4,7 +4,9 @@ package kinds
 
 import (
 	"fmt"
+	"iter"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -41,7 +43,9 @@ func (r *reader) sightings(in *plan.Input, host string) []sighting {
 	}
 	out, ok := r.seen[host]
 	if !ok {
-		out = lookAll(host, in.View(host).Of(inventory.Domain))
+		for _, fact := range in.View(host).Of(inventory.Domain) {
+			out = append(out, look(host, fact))
+		}
 		r.seen[host] = out
 	}
 	return out
@@ -51,9 +55,9 @@ func (r *reader) sightings(in *plan.Input, host string) []sighting {
 type sighting struct {
 	host string
 	fact inventory.Fact
-	dom  *lx.Domain      // inactive
+	def  *definition     // inactive
 	mark *inventory.Mark // nil: not marked
-	err  error           // its definition or mark cannot be read
+	err  error           // its mark cannot be read
 
 	adopted bool // not marked yet, and to be taken over
 	downed  bool // taken down before anything is made for it
@@ -100,31 +104,88 @@ func (r *reader) fleet(in *plan.Input) *fleet {
 	return f
 }
 
-// lookAll reads the definitions of a host on all processors: that is most of what
-// a plan without changes costs.
-func lookAll(host string, facts []inventory.Fact) []sighting {
-	out := make([]sighting, len(facts))
-	var next atomic.Int64
-	var all sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		all.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(facts); i = int(next.Add(1)) - 1 {
-				out[i] = look(host, facts[i])
-			}
-		})
+// definition is that of a guest. Reading one is most of what a plan without changes
+// costs, and what was read is most of its memory: it is read when it is first asked
+// for, and forgotten once its guest is compared.
+type definition struct {
+	xml string
+	dom *lx.Domain
+	err error
+
+	sized  bool   // the rest is known, also when the definition is forgotten
+	memory uint64 // bytes that it may use now
+	vcpus  int
+}
+
+// read gives the definition; with an error, as much of it as could be read.
+func (d *definition) read() (*lx.Domain, error) {
+	if d.dom == nil {
+		d.dom = &lx.Domain{}
+		if d.err = d.dom.Unmarshal(d.xml); d.err != nil {
+			d.err = fmt.Errorf("its definition cannot be read: %w", d.err)
+		}
+		d.sized, d.memory, d.vcpus = true, memoryOf(d.dom), vcpusOf(d.dom)
 	}
-	all.Wait()
-	return out
+	return d.dom, d.err
+}
+
+// size is what it takes of its host: memory in bytes, and processors.
+func (d *definition) size() (memory uint64, vcpus int) {
+	if !d.sized {
+		_, _ = d.read() // what can be read of it counts
+	}
+	return d.memory, d.vcpus
+}
+
+// dom is the definition, or as much of it as can be read.
+func (s sighting) dom() *lx.Domain {
+	d, _ := s.def.read()
+	return d
+}
+
+// readAhead has so many guests read at once.
+const readAhead = 16
+
+// inTurns gives all guests, one after the other, with their definitions read: by all
+// processors, some guests ahead. What the loop is done with is forgotten.
+func inTurns(guests []*guest) iter.Seq[*guest] {
+	return func(yield func(*guest) bool) {
+		for some := range slices.Chunk(guests, readAhead) {
+			var next atomic.Int64
+			var all sync.WaitGroup
+			for range runtime.GOMAXPROCS(0) {
+				all.Go(func() {
+					for i := int(next.Add(1)) - 1; i < len(some); i = int(next.Add(1)) - 1 {
+						for _, s := range some[i].seen {
+							_, _ = s.def.read() // diffGuest looks
+						}
+					}
+				})
+			}
+			all.Wait()
+			for _, g := range some {
+				if !yield(g) {
+					return
+				}
+				for _, s := range g.seen {
+					s.def.dom = nil
+				}
+			}
+		}
+	}
 }
 
 func look(host string, fact inventory.Fact) sighting {
-	s := sighting{host: host, fact: fact, dom: &lx.Domain{}}
-	if err := s.dom.Unmarshal(fact.XML); err != nil {
-		s.err = fmt.Errorf("its definition cannot be read: %w", err)
-		return s
-	}
-	if s.dom.Metadata != nil {
-		s.mark, s.err = inventory.MetadataMark(s.dom.Metadata.XML)
+	s := sighting{host: host, fact: fact, def: &definition{xml: fact.XML}}
+	s.mark, s.err = inventory.ReadMark(fact.XML)
+	return s
+}
+
+// lookWhole is look for what is worked with: its definition is read as well.
+func lookWhole(host string, fact inventory.Fact) sighting {
+	s := look(host, fact)
+	if s.err == nil {
+		_, s.err = s.def.read()
 	}
 	return s
 }

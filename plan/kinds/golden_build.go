@@ -174,7 +174,8 @@ func (f *fleet) takenBy(host string, image *schema.Image) uint64 {
 		here := false
 		for _, s := range g.seen {
 			if s.host == host && s.fact.State.Live() {
-				sum, here = sum+memoryOf(s), true
+				memory, _ := s.def.size()
+				sum, here = sum+memory, true
 			}
 		}
 		waits := len(g.seen) == 0 && slices.ContainsFunc(g.vm.Disks, func(d schema.Disk) bool { return d.Image != nil && d.Image.Address == image.Address })

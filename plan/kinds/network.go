@@ -195,10 +195,10 @@ func dhcpEntries(n *lx.Network) (ranges, hosts []string) {
 func (k networks) users(in *plan.Input, host, network string) []string {
 	var out []string
 	for _, s := range k.sightings(in, host) {
-		if !s.fact.State.Live() || s.dom.Devices == nil {
+		if !s.fact.State.Live() || s.dom().Devices == nil {
 			continue
 		}
-		for _, i := range s.dom.Devices.Interfaces {
+		for _, i := range s.dom().Devices.Interfaces {
 			if i.Source != nil && i.Source.Network != nil && i.Source.Network.Network == network {
 				out = append(out, s.fact.Name)
 				break

@@ -44,7 +44,7 @@ func (r *reader) outlook(in *plan.Input, changes []plan.Change, asSeen bool) pla
 			x.Host = h
 		}
 		if asSeen && !changed && g.seen[0].err == nil {
-			x.Memory, x.VCPUs = memoryOf(g.seen[0]), vcpusOf(g.seen[0])
+			x.Memory, x.VCPUs = g.seen[0].def.size()
 		}
 		x.Movable, x.Unfit = false, barred.of(&guest{vm: g.vm})
 	}

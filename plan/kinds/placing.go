@@ -4,6 +4,8 @@ import (
 	"sort"
 	"strings"
 
+	lx "libvirt.org/go/libvirtxml"
+
 	"3rc/plan"
 	"3rc/plan/place"
 	"3rc/schema"
@@ -83,31 +85,32 @@ func (f *fleet) placeHost(h *schema.Host, wanted map[string]bool) place.Host {
 	}
 	for _, s := range f.others[h.Name] {
 		if s.fact.State.Live() && !wanted[s.fact.Name] {
-			out.Used.Memory += memoryOf(s)
-			out.Used.CPUs += vcpusOf(s)
+			memory, vcpus := s.def.size()
+			out.Used.Memory += memory
+			out.Used.CPUs += vcpus
 		}
 	}
 	return out
 }
 
-func memoryOf(s sighting) uint64 {
-	if s.dom.CurrentMemory != nil {
-		return kib(s.dom.CurrentMemory.Value, s.dom.CurrentMemory.Unit) * 1024
+func memoryOf(d *lx.Domain) uint64 {
+	if d.CurrentMemory != nil {
+		return kib(d.CurrentMemory.Value, d.CurrentMemory.Unit) * 1024
 	}
-	if s.dom.Memory != nil {
-		return kib(s.dom.Memory.Value, s.dom.Memory.Unit) * 1024
+	if d.Memory != nil {
+		return kib(d.Memory.Value, d.Memory.Unit) * 1024
 	}
 	return 0
 }
 
-func vcpusOf(s sighting) int {
-	if s.dom.VCPU == nil {
+func vcpusOf(d *lx.Domain) int {
+	if d.VCPU == nil {
 		return 1
 	}
-	if s.dom.VCPU.Current > 0 {
-		return int(s.dom.VCPU.Current)
+	if d.VCPU.Current > 0 {
+		return int(d.VCPU.Current)
 	}
-	return int(s.dom.VCPU.Value)
+	return int(d.VCPU.Value)
 }
 
 func (f *fleet) placeGuest(g *guest, b *barring) place.Guest {

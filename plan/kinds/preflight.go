@@ -53,10 +53,10 @@ func (f *fleet) addressTaken(vm *schema.VM) string {
 		f.macs = map[string]string{}
 		for _, host := range f.in.Seen.Hosts() {
 			for _, s := range f.others[host] {
-				if !s.fact.State.Live() || s.dom == nil || s.dom.Devices == nil || s.mark.Of(f.in.Config.Cluster.Name, s.fact.UUID) {
+				if !s.fact.State.Live() || s.mark.Of(f.in.Config.Cluster.Name, s.fact.UUID) || s.dom().Devices == nil {
 					continue
 				}
-				for _, i := range s.dom.Devices.Interfaces {
+				for _, i := range s.dom().Devices.Interfaces {
 					if i.MAC != nil {
 						f.macs[strings.ToLower(i.MAC.Address)] = s.fact.Name + " on " + host
 					}

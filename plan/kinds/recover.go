@@ -145,7 +145,7 @@ func (r *recovery) guest(vm *schema.VM, g *plan.GuestStanding, w *plan.Wish, b *
 	}
 	seen := &guest{vm: vm}
 	if fact, ok := r.in.View(w.Host).Find(inventory.Domain, vm.Name); ok && w.Kind == plan.WishMigrate {
-		seen.seen = []sighting{look(w.Host, fact)}
+		seen.seen = []sighting{lookWhole(w.Host, fact)}
 	}
 	out.Barred, out.Unfit = w.Barred, b.of(seen)
 	if w.Kind == plan.WishReinstall {
@@ -247,8 +247,9 @@ func (k *reader) load(in *plan.Input, host string) place.Load {
 			continue
 		}
 		s := look(host, f)
-		have.load.Memory += memoryOf(s)
-		have.load.CPUs += vcpusOf(s)
+		memory, vcpus := s.def.size()
+		have.load.Memory += memory
+		have.load.CPUs += vcpus
 	}
 	k.loads[host] = have
 	return have.load

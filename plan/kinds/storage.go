@@ -225,11 +225,11 @@ func (b *builder) reclaim(p *schema.Pool, label string) {
 	if b.at == nil || !b.at.adopted || b.uuid != b.f.in.Config.UUID(b.vm.Address) || b.mark.Volume(label) != nil {
 		return
 	}
-	i := findDisk(b.at.dom, &disk{label: label})
+	i := findDisk(b.at.dom(), &disk{label: label})
 	if i < 0 {
 		return
 	}
-	have := path.Base(diskPath(&b.at.dom.Devices.Disks[i]))
+	have := path.Base(diskPath(&b.at.dom().Devices.Disks[i]))
 	rest, ours := strings.CutPrefix(have, b.vm.Name+"."+label+".")
 	gen, _, _ := strings.Cut(rest, ".")
 	n, err := strconv.Atoi(gen)

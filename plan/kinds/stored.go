@@ -297,7 +297,7 @@ func (f *fleet) deletion(x *Stored, going []*Stored, given map[string]bool, proo
 		mark.Volumes = slices.DeleteFunc(mark.Volumes, func(v inventory.MarkVolume) bool {
 			return slices.ContainsFunc(going, func(g *Stored) bool { return g.Pool == v.Pool && g.Name == v.Name })
 		})
-		give := (&builder{f: f, vm: &schema.VM{Ident: schema.Ident{Name: s.fact.Name}}, host: s.host, uuid: s.fact.UUID, old: s.mark}).define(s.dom, mark)
+		give := (&builder{f: f, vm: &schema.VM{Ident: schema.Ident{Name: s.fact.Name}}, host: s.host, uuid: s.fact.UUID, old: s.mark}).define(s.dom(), mark)
 		give.Expect.Digest, give.Provides = plan.DefinitionDigest(s.fact.XML), []string{key}
 		c.Ops = append(c.Ops, give)
 		if s.fact.State.Live() {

@@ -55,16 +55,12 @@ func (f *fleet) update(g *guest, s sighting) plan.Change {
 // planning costs: it is read a second time only if it differs, so that what was
 // seen stays as it is.
 func (b *builder) compared(s sighting) (*lx.Domain, []plan.Field) {
-	fields := b.apply(s.dom)
-	if len(fields) == 0 {
-		return s.dom, nil
+	want := s.dom()
+	fields := b.apply(want)
+	if len(fields) > 0 {
+		s.def.dom = nil
 	}
-	want := *s.dom
-	*s.dom = lx.Domain{}
-	if err := s.dom.Unmarshal(s.fact.XML); err != nil {
-		panic("kinds: a definition that was read before: " + err.Error())
-	}
-	return &want, fields
+	return want, fields
 }
 
 // definitionOps writes the definition, before and after the volumes that it
@@ -84,7 +80,7 @@ func (b *builder) definitionOps(c *plan.Change, s sighting, want *lx.Domain, fie
 			c.Reason = plan.Incomplete
 			c.Note = "an earlier apply did not finish it"
 		}
-		have := *s.dom
+		have := *s.dom()
 		first = b.define(&have, b.undone())
 	}
 	first.Expect.Digest = digest
@@ -201,7 +197,7 @@ func (b *builder) liveMark(run *lx.Domain, s sighting, ops []plan.Op) (plan.Op, 
 	want := s.mark
 	if next := definedBy(ops); next != nil {
 		want = markOf(next)
-	} else if run.Metadata != nil && s.dom.Metadata != nil && run.Metadata.XML == s.dom.Metadata.XML {
+	} else if run.Metadata != nil && s.dom().Metadata != nil && run.Metadata.XML == s.dom().Metadata.XML {
 		return op, false
 	}
 	var have *inventory.Mark
@@ -232,9 +228,9 @@ func (b *builder) driftsAlone(f facet, run *lx.Domain) bool {
 	case "vcpus":
 		// A guest gives up CPUs only when it wishes: it is asked when its definition
 		// changes, and what it keeps then it keeps until its next start.
-		return vcpusOf(sighting{dom: run}) < b.vm.VCPUs
+		return vcpusOf(run) < b.vm.VCPUs
 	case "memory":
-		return memoryOf(sighting{dom: run}) < uint64(b.vm.Memory)/balloonSlack*(balloonSlack-1)
+		return memoryOf(run) < uint64(b.vm.Memory)/balloonSlack*(balloonSlack-1)
 	}
 	return false
 }

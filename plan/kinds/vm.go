@@ -34,7 +34,7 @@ func (k guests) Diff(in *plan.Input) []plan.Change {
 	}
 	where := f.place(placeable)
 	f.where = where
-	for _, g := range placeable {
+	for g := range inTurns(placeable) {
 		out = append(out, f.diffGuest(g, where)...)
 	}
 	for _, o := range f.orphans {
@@ -110,6 +110,11 @@ func (f *fleet) beforePlacing(g *guest) (plan.Change, bool) {
 func (f *fleet) diffGuest(g *guest, where placement) []plan.Change {
 	if len(g.seen) == 0 {
 		return f.create(g, where)
+	}
+	for _, s := range g.seen {
+		if _, err := s.def.read(); err != nil {
+			return []plan.Change{change(g.vm, plan.Hold, plan.Upset, s.host, fmt.Sprintf("on %s: %v", s.host, err))}
+		}
 	}
 	var out []plan.Change
 	for _, stale := range g.seen[1:] {
@@ -373,7 +378,11 @@ func (f *fleet) diffOrphan(s sighting) plan.Change {
 	if len(deletes) > 0 {
 		// The mark gives the volumes up before they go: whoever finds the guest half
 		// taken away, and wants it after all, knows that they hold nothing any more.
-		dom := *s.dom
+		read, err := s.def.read()
+		if err != nil {
+			return plan.Change{Address: c.Address, Kind: c.Kind, Name: c.Name, Host: c.Host, Action: plan.Hold, Reason: plan.Upset, Note: fmt.Sprintf("on %s: %v", s.host, err)}
+		}
+		dom := *read
 		give := (&builder{f: f, vm: &schema.VM{Ident: schema.Ident{Name: s.fact.Name}}, host: s.host, uuid: s.fact.UUID, old: s.mark}).define(&dom, given)
 		give.Expect, give.Requires, give.Provides = op.Expect, []string{stopped}, []string{surrendered}
 		c.Ops = append(append(c.Ops, give), deletes...)

@@ -88,6 +88,7 @@ func (t *task) migrate(d *domain) {
 		t.finish(fmt.Errorf("on %s: %w", to.name, err))
 		return
 	}
+	half.from = t.h
 	g := t.f.guest(d.name)
 	m := &migration{f: t.f, task: t, from: t.h, to: to, source: d.proc, target: half, dom: d, fails: g.failMigrate.strikes(to.name)}
 	m.breaks, m.how = g.breaks.strikes(to.name), g.breakHow

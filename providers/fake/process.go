@@ -72,6 +72,7 @@ type process struct {
 	since   time.Duration
 	awake   time.Duration // when the guest in it answers; not before it runs
 	half    bool          // of a migration, the receiving one: it is no copy yet
+	from    *host         // whence it is received
 	hung    bool
 	failing bool            // its disks gave it errors: its application is not well until it boots anew
 	ended   inventory.State // the guest stopped by itself and QEMU waits for libvirtd to notice: with this reason

@@ -62,8 +62,9 @@ type VolumeTruth struct {
 type ProcessTruth struct {
 	Host       string
 	Since      time.Duration
-	Half       bool // of a migration: it is not a copy
-	Answering  bool // it would answer its probes, whether or not packets get there
+	Half       bool   // of a migration: it is not a copy
+	From       string // whence it is received, until it is a copy
+	Answering  bool   // it would answer its probes, whether or not packets get there
 	Paused     bool
 	Hung       bool
 	Installing bool
@@ -200,6 +201,9 @@ func (f *Fleet) Guest(name string) GuestTruth {
 
 func (p *process) truth() ProcessTruth {
 	out := ProcessTruth{Host: p.h.name, Since: p.since, Half: !p.copy(), Answering: p.answering(), Paused: p.paused(), Hung: p.hung, Installing: p.install}
+	if p.half && p.from != nil {
+		out.From = p.from.name
+	}
 	for _, o := range p.open {
 		if !o.src.readonly && p.copy() {
 			out.Writes = append(out.Writes, o.file.id)

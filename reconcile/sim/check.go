@@ -277,10 +277,11 @@ func (c *checker) op(op plan.Op) {
 }
 
 // started: an order to start elsewhere while a process of the guest exists is a
-// double run that only a disk lock, or luck, prevents.
+// double run that only a disk lock, or luck, prevents. A half of a migration waits for
+// what the process that is started anew had, and never executes without it.
 func (c *checker) started(vm *schema.VM, op plan.Op) {
 	for _, p := range c.w.fleet.Guest(op.Name).Processes {
-		if p.Host != op.Host && !c.w.tolerant[op.Name] {
+		if p.Host != op.Host && p.From != op.Host && !c.w.tolerant[op.Name] {
 			c.fail("2 permission", "%s is started on %s while a process of it is on %s", op.Name, op.Host, p.Host)
 		}
 	}

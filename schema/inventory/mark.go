@@ -62,15 +62,24 @@ type MarkVolume struct {
 
 // ReadMark reads our mark out of a domain's definition; nil if there is none.
 func ReadMark(domain string) (*Mark, error) {
-	_, rest, ok := strings.Cut(domain, "<metadata>")
-	if !ok || !strings.Contains(rest, namespace) {
+	rest := domain
+	for found := true; ; {
+		if _, rest, found = strings.Cut(rest, "<metadata"); !found {
+			return nil, nil
+		}
+		if rest != "" && strings.ContainsRune("> \t\r\n/", rune(rest[0])) { // what libvirt moves there from elsewhere: namespaces
+			break
+		}
+	}
+	tag, rest, _ := strings.Cut(rest, ">")
+	if strings.HasSuffix(tag, "/") || !strings.Contains(rest, namespace) {
 		return nil, nil
 	}
-	metadata, _, ok := strings.Cut(rest, "</metadata>")
-	if !ok {
+	end := strings.LastIndex(rest, "</metadata") // others may have elements of that name within
+	if end < 0 {
 		return nil, fmt.Errorf("its metadata does not end")
 	}
-	return MetadataMark(metadata)
+	return MetadataMark(rest[:end])
 }
 
 // bareMark is a Mark without prefix and namespace: as it is read, and as libvirt
