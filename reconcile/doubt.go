@@ -49,7 +49,7 @@ func (m *Machine) acquit(g *guest) {
 			return false
 		}
 		if a.Counts {
-			g.tries--
+			g.untry()
 		}
 		m.note(Record{Guest: g.name, Rule: "attempt not counted", To: a.Host, Because: a.Host + " was lost during it", Not: "it does not count"})
 		return true
@@ -58,6 +58,9 @@ func (m *Machine) acquit(g *guest) {
 		m.save()
 	}
 }
+
+// untry takes a try back, unless the guest has been well for long since.
+func (g *guest) untry() { g.tries = max(0, g.tries-1) }
 
 // doubtFor is how long a host must have answered before an operation that timed
 // out on it is taken not to come any more: libvirtd carries out what waits in its

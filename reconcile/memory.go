@@ -253,7 +253,7 @@ func (m *Machine) recall(r Recall) {
 }
 
 func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
-	g.def, g.state, g.rung, g.tries, g.failed, g.failedOf = gm.Definition, gm.State, gm.Rung, gm.Tries, gm.Failed, gm.FailedOf
+	g.def, g.state, g.rung, g.tries, g.failed, g.failedOf = gm.Definition, gm.State, gm.Rung, max(0, gm.Tries), gm.Failed, gm.FailedOf
 	g.ran, g.answered, g.owed, g.yielded, g.storage, g.wanted, g.ranOn = gm.Ran, gm.Answered, gm.Owed, gm.Yielded, gm.Storage, gm.Wanted, gm.RanOn
 	g.flap, g.lostAt, g.good, g.quit = c.unflap(gm.Flap), c.instant(gm.LostAt), c.instant(gm.GoodAt), gm.Quit
 	if g.failed != "" && g.failedOf != g.pol.Digest {

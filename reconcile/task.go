@@ -92,7 +92,7 @@ func (m *Machine) closed(e Closed) {
 	rec := Record{Guest: g.name, Rule: "end " + string(t.Kind), To: t.Target, Because: string(e.End), Not: e.Why, Tell: e.End != Finished && t.Kind != Sweep}
 	counted := t.attempt >= 0 && t.attempt < len(g.attempts)
 	if counted {
-		g.attempts[t.attempt].Open = e.End == TimedOut
+		g.attempts[t.attempt].Open = e.End == TimedOut && slices.Contains(e.Hosts, t.Target)
 	}
 	switch e.End {
 	case Finished:
@@ -131,7 +131,7 @@ func (m *Machine) closed(e Closed) {
 		g.starting = Never
 		if counted && t.Kind != Attend {
 			if a := g.attempts[t.attempt]; a.Counts {
-				g.tries--
+				g.untry()
 				if a.Rung == Relocate {
 					g.owed = a.Host // counted when its start is made up for
 				}
