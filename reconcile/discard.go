@@ -23,7 +23,7 @@ func (m *Machine) discard(g *guest, now GuestState) *Wish {
 	if !slices.ContainsFunc(s.mark.Volumes, func(v inventory.MarkVolume) bool { return v.Aside && v.Discard }) {
 		return nil
 	}
-	due := g.good.Add(g.thresholds().MinHealthy)
+	due := max(g.good, g.home.since).Add(g.thresholds().MinHealthy) // while its host was not up, nobody saw how it was
 	if g.tidy != Never {
 		due = max(due, g.tidy)
 	}
