@@ -20,13 +20,16 @@ const discardLimit = time.Minute
 // another is backed by, stays, and so do all while a host that may use them is not seen.
 func (x *healer) discard(c *plan.Change) []plan.Op {
 	fact, ok := x.r.in.View(x.w.Host).Find(inventory.Domain, x.vm.Name)
-	s := lookWhole(x.w.Host, fact)
+	s := look(x.w.Host, fact)
 	hold := func(why string) []plan.Op {
 		c.Action, c.Reason, c.Note = plan.Hold, plan.InUse, why
 		return nil
 	}
 	if !ok || s.err != nil || s.mark == nil {
 		return hold("its mark is not seen on " + x.w.Host)
+	}
+	if _, err := s.def.read(); err != nil {
+		return hold(err.Error())
 	}
 	all := Volumes(x.r.in)
 	mark := s.mark.Copy()

@@ -122,7 +122,7 @@ func (d *definition) read() (*lx.Domain, error) {
 	if d.dom == nil {
 		d.dom = &lx.Domain{}
 		if d.err = d.dom.Unmarshal(d.xml); d.err != nil {
-			d.err = fmt.Errorf("its definition cannot be read: %w", d.err)
+			d.err = fmt.Errorf("its definition cannot be read (%w): put right with virsh edit what is wrong there, or use a 3rc that knows it", d.err)
 		}
 		d.sized, d.memory, d.vcpus = true, memoryOf(d.dom), vcpusOf(d.dom)
 	}
@@ -178,15 +178,6 @@ func inTurns(guests []*guest) iter.Seq[*guest] {
 func look(host string, fact inventory.Fact) sighting {
 	s := sighting{host: host, fact: fact, def: &definition{xml: fact.XML}}
 	s.mark, s.err = inventory.ReadMark(fact.XML)
-	return s
-}
-
-// lookWhole is look for what is worked with: its definition is read as well.
-func lookWhole(host string, fact inventory.Fact) sighting {
-	s := look(host, fact)
-	if s.err == nil {
-		_, s.err = s.def.read()
-	}
 	return s
 }
 

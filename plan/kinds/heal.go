@@ -77,7 +77,7 @@ func (x *healer) migrate(c *plan.Change) []plan.Op {
 	if !ok {
 		return []plan.Op{op}
 	}
-	before, after, note := x.r.copyOps(x.vm, lookWhole(x.w.Host, fact), &op)
+	before, after, note := x.r.copyOps(x.vm, look(x.w.Host, fact), &op)
 	if note != "" {
 		c.Note += "; " + note
 	}
@@ -135,7 +135,7 @@ func (x *healer) define(host string) plan.Op {
 // attend takes up the installer that an earlier watcher left running.
 func (x *healer) attend(c *plan.Change) []plan.Op {
 	fact, ok := x.r.in.View(x.w.Host).Find(inventory.Domain, x.vm.Name)
-	s := lookWhole(x.w.Host, fact)
+	s := look(x.w.Host, fact)
 	if !ok || s.err != nil || s.mark == nil || len(x.vm.Disks) == 0 {
 		*c = change(x.vm, plan.Hold, plan.Upset, x.w.Host, fmt.Sprintf("its installer on %s cannot be attended to: its definition was not seen, or is not ours", x.w.Host))
 		c.Wish = x.w
@@ -151,7 +151,7 @@ func (x *healer) reinstall(c *plan.Change) []plan.Op {
 	host := c.Dest
 	vm := *x.vm
 	vm.Disks = append([]schema.Disk(nil), vm.Disks...)
-	s := lookWhole(host, inventory.Fact{Class: inventory.Domain, Name: vm.Name, UUID: x.w.UUID, XML: x.w.XML, State: inventory.StateOff, Persistent: true})
+	s := look(host, inventory.Fact{Class: inventory.Domain, Name: vm.Name, UUID: x.w.UUID, XML: x.w.XML, State: inventory.StateOff, Persistent: true})
 	if s.err != nil || s.mark == nil {
 		panic("kinds: a definition that was ours has no mark: " + x.vm.Name)
 	}

@@ -145,7 +145,7 @@ func (r *recovery) guest(vm *schema.VM, g *plan.GuestStanding, w *plan.Wish, b *
 	}
 	seen := &guest{vm: vm}
 	if fact, ok := r.in.View(w.Host).Find(inventory.Domain, vm.Name); ok && w.Kind == plan.WishMigrate {
-		seen.seen = []sighting{lookWhole(w.Host, fact)}
+		seen.seen = []sighting{look(w.Host, fact)}
 	}
 	out.Barred, out.Unfit = w.Barred, b.of(seen)
 	if w.Kind == plan.WishReinstall {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	lx "libvirt.org/go/libvirtxml"
-
 	"3rc/plan"
 	"3rc/schema"
 	"3rc/schema/inventory"
@@ -34,6 +32,9 @@ func Restore(in *plan.Input, vm *schema.VM) ([]plan.Change, error) {
 		return nil, fmt.Errorf("%s does not exist, so that nothing of it was put aside", vm.Name)
 	case len(f.unseen) > 0:
 		return nil, fmt.Errorf("%s may run on %s, which did not answer, and must be off before its disks are exchanged", vm.Name, strings.Join(f.unseen, ", "))
+	}
+	if _, err := s.def.read(); err != nil {
+		return nil, fmt.Errorf("on %s: %w", s.host, err)
 	}
 	mark := s.mark.Copy()
 	back := exchange(vm, &mark)
@@ -96,11 +97,7 @@ func before(a, b, now int) bool {
 
 // restored takes the guest down, and defines and starts it with what is brought back.
 func (b *builder) restored(s sighting, was *inventory.Mark, back []inventory.MarkVolume) plan.Change {
-	var want lx.Domain
-	if err := want.Unmarshal(s.fact.XML); err != nil {
-		panic("kinds: a definition that was read before: " + err.Error())
-	}
-	b.apply(&want)
+	want, _ := b.compared(s)
 	c := change(b.vm, plan.Update, plan.Asked, s.host, "by order; the volumes that it has now are kept aside")
 	c.When = plan.Restart
 	for _, v := range back {
@@ -117,11 +114,11 @@ func (b *builder) restored(s sighting, was *inventory.Mark, back []inventory.Mar
 		op.Requires = append(op.Requires, down)
 		c.Ops = append(c.Ops, op)
 	}
-	first := b.define(b.without(&want), b.undone())
+	first := b.define(b.without(want), b.undone())
 	first.Expect = plan.Expect{Power: plan.IsOff, Digest: plan.DefinitionDigest(s.fact.XML)}
 	first.Requires, first.Provides = []string{keyGuest(b.vm.Address, stageClaimed), down}, []string{keyGuest(b.vm.Address, stageDefined)}
 	c.Ops = append(append(c.Ops, first), b.storage...)
-	c.Ops = append(c.Ops, b.finish(&want, stageReady, stageSettled)...)
+	c.Ops = append(c.Ops, b.finish(want, stageReady, stageSettled)...)
 	if b.vm.State == "running" {
 		c.Ops = append(c.Ops, b.start())
 	}

@@ -238,6 +238,11 @@ func DeleteVolumes(in *plan.Input, names []string) ([]plan.Change, error) {
 		if x.Why != "" {
 			return nil, fmt.Errorf("%s/%s is not deleted: %s", x.Pool, x.Name, x.Why)
 		}
+		for _, s := range x.marked {
+			if _, err := s.def.read(); err != nil {
+				return nil, fmt.Errorf("%s/%s is not deleted: %s on %s has it in its mark, and %w", x.Pool, x.Name, s.fact.Name, s.host, err)
+			}
+		}
 		if !slices.Contains(going, x) {
 			going = append(going, x)
 		}

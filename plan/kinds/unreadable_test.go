@@ -18,6 +18,10 @@ pool "local" {
 vm "odd" {
   vcpus  = 1
   memory = "64MiB"
+  disk "root" {
+    pool = pool.local
+    size = "1MiB"
+  }
 }
 `
 
@@ -39,18 +43,21 @@ vm "gone" {
 func TestADefinitionThatCannotBeReadIsHeld(t *testing.T) {
 	w := newWorld()
 	w.fleet.AddHost("h1", inventory.Capacity{CPUs: 8, Memory: 4 << 30})
-	make := func(files string) *plan.Plan {
+	planned := func(files string, replace ...string) *plan.Plan {
 		t.Helper()
 		if err := w.load(files); err != nil {
 			t.Fatal(err)
 		}
-		p, err := w.plan(plan.Choice{})
+		p, err := w.plan(plan.Choice{Replace: replace})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
-	if r, text := w.apply(make(unreadableFiles+unreadableGuest), 1); len(r.Failed) > 0 {
+	if r, text := w.apply(planned(unreadableFiles+unreadableGuest), 1); len(r.Failed) > 0 {
+		t.Fatal(text)
+	}
+	if r, text := w.apply(planned(unreadableFiles+unreadableGuest, "vm.odd"), 1); len(r.Failed) > 0 {
 		t.Fatal(text)
 	}
 	w.told = append(w.told, func(views map[string]inventory.View) {
@@ -61,7 +68,7 @@ func TestADefinitionThatCannotBeReadIsHeld(t *testing.T) {
 			}
 		}
 	})
-	p := make(unreadableFiles + strings.ReplaceAll(unreadableGuest, "gone", "other"))
+	p := planned(unreadableFiles + strings.ReplaceAll(unreadableGuest, "gone", "other"))
 	held := map[string]string{}
 	for _, c := range p.Changes {
 		if c.Action == plan.Hold {
@@ -69,8 +76,16 @@ func TestADefinitionThatCannotBeReadIsHeld(t *testing.T) {
 		}
 	}
 	for _, address := range []string{"vm.odd", "vm.gone"} {
-		if !strings.HasPrefix(held[address], string(plan.Upset)+": on h1: its definition cannot be read: ") {
+		if !strings.HasPrefix(held[address], string(plan.Upset)+": on h1: its definition cannot be read (") {
 			t.Errorf("%s: %q", address, held[address])
+		}
+	}
+	for what, said := range map[string]string{
+		"a volume that was put aside": w.deleteVolumes([]string{"local/odd.root.1.qcow2"}),
+		"a restore":                   w.restore("odd"),
+	} {
+		if !strings.Contains(said, "its definition cannot be read (") {
+			t.Errorf("%s: %s", what, said)
 		}
 	}
 	r, text := w.apply(p, 1)

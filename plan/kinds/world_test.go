@@ -434,7 +434,7 @@ func (w *world) installer(guest string) string {
 }
 
 func (w *world) restore(guest string) string {
-	in := &plan.Input{Config: w.cfg, Seen: inventory.Snapshot{Views: w.fleet.Look(), Images: w.images}}
+	in := w.input()
 	cs, err := kinds.Restore(in, w.cfg.VM(guest))
 	if err != nil {
 		return err.Error()
