@@ -24,7 +24,7 @@ type Started struct {
 	Incarnation int               `json:"incarnation"`
 	Wall        time.Time         `json:"wall"` // what the wall clock said at this instant
 	Boot        string            `json:"boot,omitempty"`
-	Recalled    time.Time         `json:"recalled,omitzero"` // by what time the memory is read, if that is not Wall
+	Recalled    time.Time         `json:"recalled,omitzero"` // by what time the memory is read, where that is not Wall
 	Version     string            `json:"version,omitempty"` // of 3rc
 	Config      string            `json:"config"`            // digest of the configuration in force
 	Self        string            `json:"self,omitempty"`    // the host on which it runs

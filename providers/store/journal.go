@@ -130,6 +130,7 @@ func (j *Journal) next() *Started {
 	h := j.head
 	h.GoesOn = true
 	h.Memory, h.Wall = j.o.Memory()
+	h.Recalled = time.Time{} // that was of the memory at the beginning
 	return &h
 }
 

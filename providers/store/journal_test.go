@@ -30,7 +30,7 @@ func journal(dir string, o JournalOptions) *Journal {
 	m := memory(2, 3, 1)
 	o.Memory = func() (*reconcile.Memory, time.Time) { return m, wall }
 	j := NewJournal(dir, o)
-	j.Append(Entry{0, Started{Incarnation: 3, Wall: wall, Boot: "b", Version: "v", Config: "one", Memory: m, Images: map[string]inventory.Image{"image.a": {Path: "a", Size: 3}}}})
+	j.Append(Entry{0, Started{Incarnation: 3, Wall: wall, Recalled: wall.Add(-time.Hour), Boot: "b", Version: "v", Config: "one", Memory: m, Images: map[string]inventory.Image{"image.a": {Path: "a", Size: 3}}}})
 	return j
 }
 
@@ -204,7 +204,7 @@ func TestFileBeginsWithAllThatARoundNeeds(t *testing.T) {
 	dir := t.TempDir()
 	closeJournal(t, journal(dir, JournalOptions{}))
 	s, ok := all(t, dir)[0].What.(Started)
-	want := Started{Incarnation: 3, Wall: wall, Boot: "b", Version: "v", Config: "one", Images: map[string]inventory.Image{"image.a": {Path: "a", Size: 3}}}
+	want := Started{Incarnation: 3, Wall: wall, Recalled: wall.Add(-time.Hour), Boot: "b", Version: "v", Config: "one", Images: map[string]inventory.Image{"image.a": {Path: "a", Size: 3}}}
 	same(t, s.Memory, memory(2, 3, 1))
 	s.Memory = nil
 	if d := cmp.Diff(want, s); d != "" || !ok {
@@ -340,7 +340,7 @@ func TestFilesAreBegunAndRemovedBySize(t *testing.T) {
 	for i, f := range files {
 		part := all(t, f)
 		s, ok := part[0].What.(Started)
-		if !ok || s.GoesOn != (i > 0) || s.Memory == nil || s.Config != "one" {
+		if !ok || s.GoesOn != (i > 0) || s.Recalled.IsZero() != (i > 0) || s.Memory == nil || s.Config != "one" {
 			t.Fatalf("%s begins with %+v", f, part[0])
 		}
 		got = append(got, part[1:]...)
