@@ -34,7 +34,9 @@ const (
 	Reinstall
 )
 
-func (r Rung) String() string { return [...]string{"none", "restart", "relocate", "reinstall"}[r] }
+func (r Rung) String() string {
+	return [...]string{"none", "restart", "relocate", "reinstall"}[r]
+}
 
 const (
 	// longWait is how long a guest whose disk is local to a lost host waits before
@@ -416,6 +418,9 @@ func (m *Machine) noticed(g *guest, h *host, old, s *sight) {
 		g.movedTo = nil
 	}
 	if s.whole() && s.runs() {
+		if g.idle {
+			g.born(m)
+		}
 		g.ran = true
 		if len(g.brought) > 0 {
 			clear(g.brought)

@@ -31,14 +31,17 @@ func AnchorOf(boot string, up time.Duration, wall time.Time) Anchor {
 	return Anchor{boot, wall.Add(-up).Round(0).UTC()}
 }
 
-// Time is the time by which the memory is read so long after the boot: that of the
-// wall clock by which it was stored, as if nobody had set that since. Of another
-// boot it is what the wall clock says.
-func (a Anchor) Time(boot string, up time.Duration, wall time.Time) time.Time {
-	if a.Boot == "" || a.Boot != boot {
-		return wall
+// Recall is the memory as it is read so long after the boot: by the wall clock by
+// which it was stored, as if nobody had set that since. Of another boot it is read by
+// what the wall clock says. Without a memory there is nothing to recall: nil.
+func (m *Memory) Recall(boot string, up time.Duration, wall time.Time) *Recall {
+	if m == nil {
+		return nil
 	}
-	return a.Booted.Add(up)
+	if a := m.Anchor; a.Boot != "" && a.Boot == boot {
+		wall = a.Booted.Add(up)
+	}
+	return &Recall{Memory: m, Wall: wall}
 }
 
 // MemoryVersion grows whenever an older program could misread what is stored.
@@ -205,7 +208,7 @@ func (g *guest) memory(c clock) GuestMemory {
 	return gm
 }
 
-// Recall is Memory with the time by which it is read (Anchor.Time).
+// Recall is Memory with the time by which it is read.
 type Recall struct {
 	*Memory
 	Wall time.Time
@@ -253,7 +256,7 @@ func (m *Machine) recall(r Recall) {
 }
 
 func (g *guest) recall(m *Machine, gm GuestMemory, c clock) {
-	g.def, g.state, g.rung, g.tries, g.failed, g.failedOf = gm.Definition, gm.State, gm.Rung, max(0, gm.Tries), gm.Failed, gm.FailedOf
+	g.def, g.state, g.rung, g.tries, g.failed, g.failedOf = gm.Definition, gm.State, gm.Rung, gm.Tries, gm.Failed, gm.FailedOf
 	g.ran, g.answered, g.owed, g.yielded, g.storage, g.wanted, g.ranOn = gm.Ran, gm.Answered, gm.Owed, gm.Yielded, gm.Storage, gm.Wanted, gm.RanOn
 	g.flap, g.lostAt, g.good, g.quit = c.unflap(gm.Flap), c.instant(gm.LostAt), c.instant(gm.GoodAt), gm.Quit
 	if g.failed != "" && g.failedOf != g.pol.Digest {

@@ -218,6 +218,8 @@ func (b *bench) readGuest(name string, words []string) *worldGuest {
 			p.Respect = true
 		case "boot_grace":
 			p.Thresholds.BootGrace = b.parse(value)
+		case "min_healthy":
+			p.Thresholds.MinHealthy = b.parse(value)
 		default:
 			b.d.Fatalf(b.t, "a guest has no %q", words[i])
 		}

@@ -118,9 +118,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.edges.Use(l.cfg, l.opts.Loaded.Images, remembered(l.opts.Memory))
 	l.limits = limitsOf(l.cfg, l.limits)
 	o := round.Options{Self: l.opts.Self(l.cfg), Incarnation: l.opts.Incarnation, Watch: l.opts.Watch, Images: l.opts.Loaded.Images}
-	if m := l.opts.Memory; m != nil {
-		o.Memory = &reconcile.Recall{Memory: m, Wall: m.Anchor.Time(l.opts.Boot, l.began.Sub(0), l.wallBegan)}
-	}
+	o.Memory = l.opts.Memory.Recall(l.opts.Boot, l.began.Sub(0), l.wallBegan)
 	now := l.now()
 	l.write(now, l.started(o))
 	r, first := round.New(l.cfg, o, now)

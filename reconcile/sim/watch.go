@@ -60,8 +60,7 @@ func (x *watch) start(n int) {
 	w := x.w
 	opts := round.Options{Incarnation: n, Images: images(w.cfg), Watch: x.id}
 	if *x.memory != nil {
-		m := reread(*x.memory)
-		opts.Memory = &reconcile.Recall{Memory: m, Wall: m.Anchor.Time(w.boot(), w.now(), w.wall())}
+		opts.Memory = reread(*x.memory).Recall(w.boot(), w.now(), w.wall())
 	}
 	r, effects := round.New(w.cfg, opts, x.now())
 	x.r, x.files = r, w.cfg

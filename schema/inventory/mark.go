@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -62,25 +63,21 @@ type MarkVolume struct {
 
 // ReadMark reads our mark out of a domain's definition; nil if there is none.
 func ReadMark(domain string) (*Mark, error) {
-	rest := domain
-	for found := true; ; {
-		if _, rest, found = strings.Cut(rest, "<metadata"); !found {
-			return nil, nil
-		}
-		if rest != "" && strings.ContainsRune("> \t\r\n/", rune(rest[0])) { // what libvirt moves there from elsewhere: namespaces
-			break
-		}
-	}
-	tag, rest, _ := strings.Cut(rest, ">")
-	if strings.HasSuffix(tag, "/") || !strings.Contains(rest, namespace) {
+	tag := metadataTag.FindStringIndex(domain)
+	if tag == nil || !strings.Contains(domain[tag[1]:], namespace) {
 		return nil, nil
 	}
+	rest := domain[tag[1]:]
 	end := strings.LastIndex(rest, "</metadata") // others may have elements of that name within
 	if end < 0 {
 		return nil, fmt.Errorf("its metadata does not end")
 	}
 	return MetadataMark(rest[:end])
 }
+
+// metadataTag begins the metadata; libvirt moves namespaces there that were declared
+// further out.
+var metadataTag = regexp.MustCompile(`<metadata(\s[^>]*)?>`)
 
 // bareMark is a Mark without prefix and namespace: as it is read, and as libvirt
 // takes it for a guest that runs.
